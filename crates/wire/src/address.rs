@@ -98,7 +98,7 @@ impl FromStr for Address {
         if text.len() > HostName::MAX_LEN && !text.contains(['.', ':']) {
             return destination(text).map(Self::Destination);
         }
-        if text.contains("://") || text.contains(['/', '?', '#']) {
+        if is_url(text) {
             return Err(AddressError::Url);
         }
         if is_ip_address(text) {
@@ -131,6 +131,10 @@ fn destination(text: &str) -> Result<Destination, AddressError> {
             AddressError::Destination(error)
         }
     })
+}
+
+fn is_url(text: &str) -> bool {
+    text.contains("://") || (text.contains('.') && text.contains(['/', '?', '#']))
 }
 
 fn is_ip_address(text: &str) -> bool {
@@ -206,7 +210,7 @@ impl FromStr for Target {
             });
         };
         // A URL or an IP address is told as what it is, not as a wrong port.
-        if text.contains("://") || is_ip_address(text) {
+        if is_url(text) || is_ip_address(text) {
             return Err(text
                 .parse::<Address>()
                 .err()

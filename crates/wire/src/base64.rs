@@ -230,10 +230,8 @@ mod tests {
         #[test]
         fn what_decodes_has_one_text(text in "[A-Za-z0-9~-]{0,12}={0,3}") {
             if let Ok(bytes) = decode(&text) {
-                prop_assert_eq!(
-                    encode(&bytes).trim_end_matches('='),
-                    text.trim_end_matches('=')
-                );
+                let again = encode(&bytes);
+                prop_assert_eq!(again.trim_end_matches('='), text.trim_end_matches('='));
             }
         }
 

@@ -9,8 +9,8 @@ use ramson_crypto::sha256;
 
 use crate::certificate::{ENCRYPTION_FIELD_LEN, SIGNING_FIELD_LEN};
 use crate::{
-    Address, AddressError, Certificate, DecodeError, EncryptionKeyType, Reader, SigningKeyType,
-    base32, base64,
+    Address, AddressError, Base32Error, Certificate, DecodeError, EncryptionKeyType, Reader,
+    SigningKeyType, base32, base64,
 };
 
 /// A Destination (Common structures, Destination): the public keys behind an I2P address.
@@ -189,20 +189,11 @@ pub struct DestinationHash(pub [u8; 32]);
 
 impl DestinationHash {
     /// How many base32 characters the 32 bytes take.
-    pub(crate) const B32_LEN: usize = 52;
+    const B32_LEN: usize = 52;
 
     /// Returns the bytes.
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
-    }
-
-    /// Decodes the 52 characters, without `.b32.i2p`.
-    pub(crate) fn from_b32_label(label: &str) -> Result<Self, AddressError> {
-        let bytes = base32::decode(label)?;
-        let hash = bytes
-            .try_into()
-            .map_err(|_| AddressError::B32Length { chars: label.len() })?;
-        Ok(Self(hash))
     }
 }
 
@@ -224,14 +215,16 @@ impl FromStr for DestinationHash {
     /// Reads 52 base32 characters in either case with `.b32.i2p` behind them or nothing.
     fn from_str(text: &str) -> Result<Self, AddressError> {
         let label = crate::address::strip_b32_suffix(text).unwrap_or(text);
-        match label.len() {
-            0 => Err(AddressError::Empty),
-            Self::B32_LEN => Self::from_b32_label(label),
-            56.. if base32::decode(label).is_ok() => Err(AddressError::EncryptedNotSupported),
-            chars => {
-                base32::decode(label)?;
-                Err(AddressError::B32Length { chars })
-            }
+        match (label.len(), base32::decode(label)) {
+            (0, _) => Err(AddressError::Empty),
+            // A wrong character says more about an address than its length does.
+            (_, Err(error @ Base32Error::Symbol { .. })) => Err(error.into()),
+            (Self::B32_LEN, Err(error)) => Err(error.into()),
+            (Self::B32_LEN, Ok(bytes)) => Ok(Self(
+                bytes.try_into().expect("52 base32 characters are 32 bytes"),
+            )),
+            (56.., _) => Err(AddressError::EncryptedNotSupported),
+            (chars, _) => Err(AddressError::B32Length { chars }),
         }
     }
 }

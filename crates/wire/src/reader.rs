@@ -167,7 +167,7 @@ mod tests {
         let mut reader = Reader::new(&[1, 2, 3]);
         assert_eq!(reader.u32(), Err(DecodeError::Truncated { missing: 1 }));
         assert_eq!(reader.take(10), Err(DecodeError::Truncated { missing: 7 }));
-        assert_eq!(reader.take(usize::MAX).is_err(), true);
+        assert!(reader.take(usize::MAX).is_err());
         assert_eq!(reader.remaining(), 3);
         assert_eq!(
             reader.clone().finish(),
