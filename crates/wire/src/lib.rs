@@ -4,6 +4,21 @@
 //! Everything in here is values and functions: no socket, no file, no clock. What comes from
 //! outside is decoded through a checked [`Reader`]; it never panics, and what was received keeps
 //! its bytes, since hashes and signatures cover them.
+//!
+//! ```
+//! use ramson_wire::{Address, PrivateKeys, Target};
+//!
+//! let keys = PrivateKeys::generate();
+//! let file = keys.to_bytes();
+//! let again = PrivateKeys::from_file_bytes(&file)?;
+//! again.check()?;
+//! assert_eq!(again.destination(), keys.destination());
+//!
+//! let target: Target = format!("{}:80", keys.destination().b32()).parse()?;
+//! assert_eq!(target.address, Address::Hash(keys.destination().hash()));
+//! assert_eq!(target.port, 80);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod reader;
 pub use reader::{DecodeError, Reader};

@@ -266,7 +266,8 @@ impl PrivateKeys {
 
     /// Checks that the private key belongs to the public one, as far as that can be done: for
     /// Ed25519. With an offline signature it is the transient key that must belong to its public
-    /// one, and that must be signed by the Destination. Keys of other types pass.
+    /// one, and that must be signed by the Destination. Keys of other types pass. Whether the leave
+    /// has expired is for the caller to see, who has a clock.
     ///
     /// # Errors
     ///

@@ -15,7 +15,7 @@ const ZZZ_HASH: &str = "WcI~uSICHFCVVPoufn4J7v5u~1lhxi45C60Nm43jMeg=";
 const ZZZ_B32: &str = "lhbd7ojcaiofbfku7ixh47qj537g572zmhdc4oilvugzxdpdghua.b32.i2p";
 
 /// From the tests of the JavaScript library diva-exchange/i2p-sam,
-/// test/unit/base.test.ts, function toB32.
+/// test/lib/i2p-sam.spec.ts, toB32.
 const DIVA: &str = "\
     -hX6726R7xIX0Bvb9eKZlADgwCquImj8950Sy1zrrJK5kMFd0jHXXD3ky8iWLYmRi-MN3obBC2z4s0E1Bsl~EfVtWEAo\
     u9dlK7OnW9pbDIxQu6p1yRPBzHNdBM5jTWplZkx5VBL63FsjhIpDRBhTqGUaLFyT40jwD92ks4uAUpZkQwTeNmc9pbWA\
@@ -24,6 +24,17 @@ const DIVA: &str = "\
     ltFaiKK6qH7n3p0vKfiJeh43CqKaubX5s93LXNsl~qlil~92T~58FRL36-4FpfXo0AoSJiGgG3kvnB7cJoI2Owjw5oRE\
     7UoXHLFXr8MUpBYqAcsCt3d1tsoHfA1r2bNSuITynWJUWYBDMTocBQAEAAcAAA==";
 const DIVA_B32: &str = "z3v47ifwlen474b5aprlf52k6ixa5fpnu5aamuxnulr2qhagrvmq.b32.i2p";
+
+/// The Destination of i2p-projekt.i2p, with DSA keys: Java I2P, installer/resources/hosts.txt. Its
+/// address: i2p.website, Naming and Addressbook, Incoming Subscriptions and Merging.
+const PROJEKT: &str = "\
+    8ZAW~KzGFMUEj0pdchy6GQOOZbuzbqpWtiApEj8LHy2~O~58XKxRrA43cA23a9oDpNZDqWhRWEtehSnX5NoCwJcXWWdO\
+    1ksKEUim6cQLP-VpQyuZTIIqwSADwgoe6ikxZG0NGvy5FijgxF4EW9zg39nhUNKRejYNHhOBZKIX38qYyXoB8XCVJybK\
+    g89aMMPsCT884F0CLBKbHeYhpYGmhE4YW~aV21c5pebivvxeJPWuTBAOmYxAIgJE3fFU-fucQn9YyGUFa8F3t-0Vco-9\
+    qVNSEWfgrdXOdKT6orr3sfssiKo3ybRWdTpxycZ6wB4qHWgTSU5A-gOA3ACTCMZBsASN3W5cz6GRZCspQ0HNu~R~nJ8V\
+    06Mmw~iVYOu5lDvipmG6-dJky6XRxCedczxMM1GWFoieQ8Ysfuxq-j8keEtaYmyUQme6TcviCEvQsxyVirr~dTC-F8aZ\
+    ~y2AlG5IJz5KD02nO6TRkI2fgjHhv9OZ9nskh-I2jxAzFP6Is1kyAAAA";
+const PROJEKT_B32: &str = "udhdrtrcetjm5sxzskjyr5ztpeszydbh4dpl3pl4utgqqw2v4jna.b32.i2p";
 
 /// 384 bytes that count up, and this certificate.
 fn with_certificate(certificate: &[u8]) -> Vec<u8> {
@@ -51,6 +62,15 @@ fn known_destinations_have_their_known_addresses() {
     let zzz = Destination::from_base64(ZZZ).unwrap();
     assert_eq!(base64::encode(zzz.hash().as_bytes()), ZZZ_HASH);
     assert_eq!(zzz.hash().0, sha256(zzz.as_bytes()));
+}
+
+#[test]
+fn a_known_destination_with_dsa_keys_has_its_known_address() {
+    let destination = Destination::from_base64(PROJEKT).unwrap();
+    assert_eq!(destination.b32(), PROJEKT_B32);
+    assert_eq!(destination.to_base64(), PROJEKT);
+    assert_eq!(destination.as_bytes().len(), 387);
+    assert_eq!(destination.signing_key_type(), SigningKeyType::DsaSha1);
 }
 
 #[test]
