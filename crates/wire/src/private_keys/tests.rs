@@ -38,7 +38,7 @@ fn offline_keys(expires_secs: u32) -> (Vec<u8>, [u8; 32]) {
     (bytes, *transient.seed())
 }
 
-/// PROTOCOL notes 10.2, measured at i2pd's SAM bridge.
+/// Measured at i2pd's SAM bridge.
 #[test]
 fn generated_keys_have_the_lengths_of_other_programs() {
     let keys = PrivateKeys::generate();
@@ -53,6 +53,29 @@ fn generated_keys_have_the_lengths_of_other_programs() {
     assert_eq!(keys.encryption_key_type(), EncryptionKeyType::ElGamal);
     assert!(keys.destination().to_base64().ends_with("BQAEAAcAAA=="));
     assert!(keys.offline().is_none());
+}
+
+/// Type, PUB and PRIV as i2pd made them; the file says how.
+const I2PD: &str = include_str!("../../testdata/i2pd-2.45.1-dest-generate.txt");
+
+#[test]
+fn keys_made_by_i2pd_are_read_and_written_back() {
+    let mut types = Vec::new();
+    for line in I2PD.lines().filter(|line| !line.starts_with('#')) {
+        let [code, public, private] = line.split(' ').collect::<Vec<_>>().try_into().unwrap();
+        let kind: SigningKeyType = code.parse().unwrap();
+        let keys = PrivateKeys::from_base64(private).unwrap();
+        assert_eq!(keys.destination().signing_key_type(), kind);
+        assert_eq!(keys.destination().to_base64(), public);
+        assert_eq!(keys.to_base64().as_str(), private);
+        assert_eq!(keys.check(), Ok(()), "{kind}");
+        assert_eq!(
+            PrivateKeys::from_base64(public).unwrap_err(),
+            PrivateKeysError::PublicOnly
+        );
+        types.push(kind.code());
+    }
+    assert_eq!(types, [0, 1, 2, 3, 7, 11]);
 }
 
 #[test]
