@@ -1,1 +1,36 @@
-//! Placeholder.
+//! The structures of I2P as bytes and as text: Destinations, private keys, addresses, and the
+//! encodings they are written in.
+//!
+//! Everything in here is values and functions: no socket, no file, no clock. What comes from
+//! outside is decoded through a checked [`Reader`]; it never panics, and what was received keeps
+//! its bytes, since hashes and signatures cover them.
+
+mod reader;
+pub use reader::{DecodeError, Reader};
+
+mod time;
+pub use time::{Instant, UnixTime};
+
+pub mod base32;
+pub use base32::Base32Error;
+
+pub mod base64;
+pub use base64::Base64Error;
+
+mod key_type;
+pub use key_type::{EncryptionKeyType, KeyTypeError, SigningKeyType};
+
+mod certificate;
+pub use certificate::{Certificate, KeyCertificate};
+
+mod destination;
+pub use destination::{Destination, DestinationHash};
+
+mod host_name;
+pub use host_name::{HostName, HostNameError};
+
+mod address;
+pub use address::{Address, AddressError, Target, TargetError};
+
+mod private_keys;
+pub use private_keys::{OfflineSignature, PrivateKeys, PrivateKeysError};
