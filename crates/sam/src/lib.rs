@@ -2,7 +2,7 @@
 //! `WORD WORD KEY=VALUE ...`, then, for streams, the bytes themselves.
 //!
 //! The modules here do no I/O and know no clock. [`Client`] is one connection seen from the program,
-//! [`Bridge`] the same seen from the router; both are built on the typed [`Request`] and [`Reply`], and those
+//! the bridge the same seen from the router; both are built on the typed [`Request`] and [`Reply`], and those
 //! on [`Line`]. The form is that of the samv3 document; where routers and programs in use differ from it, what
 //! they do is read as well and said at the item.
 
@@ -27,3 +27,6 @@ mod datagram;
 pub use datagram::{
     DatagramError, HEADER_LIMIT, RawHeader, SendHeader, encode_forwarded, parse_forwarded,
 };
+
+mod client;
+pub use client::{Awaited, Client, ClientConfig, Event, Failure, StateError};
