@@ -2,7 +2,7 @@
 //! `WORD WORD KEY=VALUE ...`, then, for streams, the bytes themselves.
 //!
 //! The modules here do no I/O and know no clock. [`Client`] is one connection seen from the program,
-//! the bridge the same seen from the router; both are built on the typed [`Request`] and [`Reply`], and those
+//! [`Bridge`] the same seen from the router; both are built on the typed [`Request`] and [`Reply`], and those
 //! on [`Line`]. The form is that of the samv3 document; where routers and programs in use differ from it, what
 //! they do is read as well and said at the item.
 
@@ -30,3 +30,6 @@ pub use datagram::{
 
 mod client;
 pub use client::{Awaited, Client, ClientConfig, Event, Failure, StateError};
+
+mod bridge;
+pub use bridge::{Bridge, BridgeEvent, BridgeLimits, BridgeTimeout};
