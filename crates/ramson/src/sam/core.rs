@@ -1,0 +1,312 @@
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use ramson_sam::aio;
+use ramson_wire::{Destination, Instant};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+
+use super::accept::Accepting;
+use super::supervisor::{Command, Supervisor};
+use super::{Generation, Hub, SamRouter};
+use crate::keys::ClaimedKeys;
+use crate::options::SessionOptions;
+use crate::status::{Stage, Status};
+use crate::{Capabilities, Capability, DatagramKind, Error, Event};
+
+/// Events kept for a reader that is busy.
+const EVENTS: usize = 64;
+
+/// What the handles of a session share with its supervisor.
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(crate) router: Arc<SamRouter>,
+    pub(crate) destination: Destination,
+    pub(crate) keys: Arc<ClaimedKeys>,
+    pub(crate) options: SessionOptions,
+    pub(crate) status: Arc<watch::Sender<Status>>,
+    pub(crate) events: broadcast::Sender<Event>,
+    pub(crate) accepting: Arc<Accepting>,
+    pub(super) commands: mpsc::Sender<Command>,
+    pub(super) current: watch::Receiver<Current>,
+    pub(super) hubs: Arc<Mutex<BTreeMap<DatagramKind, Arc<Hub>>>>,
+    open: Arc<watch::Sender<usize>>,
+    /// Set when the session is to end.
+    closing: Arc<watch::Sender<bool>>,
+}
+
+/// Where the session stands, for those who want to use it.
+#[derive(Clone, Debug)]
+pub(crate) enum Current {
+    /// Being brought up.
+    Pending,
+    Ready(Arc<Generation>),
+    /// Over. Holds the failure until somebody took it.
+    Over(Arc<Mutex<Option<Error>>>),
+}
+
+/// Counts one open stream.
+#[derive(Debug)]
+pub(crate) struct StreamGuard {
+    open: Arc<watch::Sender<usize>>,
+    /// The stream keeps its session alive.
+    _core: Arc<Core>,
+    _slot: Option<super::accept::Slot>,
+}
+
+impl Drop for StreamGuard {
+    fn drop(&mut self) {
+        self.open
+            .send_modify(|count| *count = count.saturating_sub(1));
+    }
+}
+
+impl Core {
+    /// Starts a session; returns while it is being brought up.
+    pub(crate) async fn start(
+        router: Arc<SamRouter>,
+        keys: ClaimedKeys,
+        options: SessionOptions,
+    ) -> Result<Arc<Self>, Error> {
+        let (commands, inbox) = mpsc::channel(64);
+        let (current_tx, current) = watch::channel(Current::Pending);
+        let (events, _) = broadcast::channel(EVENTS);
+        let status = Arc::new(watch::Sender::new(Status::first()));
+        let closing = Arc::new(watch::Sender::new(false));
+        let hubs = Arc::new(Mutex::new(BTreeMap::new()));
+        let keys = Arc::new(keys);
+        let core = Arc::new_cyclic(|core| Self {
+            destination: keys.keys.destination().clone(),
+            accepting: Arc::new(Accepting::new(core.clone(), events.clone())),
+            router,
+            keys,
+            options,
+            status,
+            events,
+            commands,
+            current,
+            hubs,
+            open: Arc::new(watch::Sender::new(0)),
+            closing,
+        });
+        core.notice_unhonoured();
+        for &kind in &core.options.kinds {
+            core.hub(kind).await?;
+        }
+        let supervisor = Supervisor::new(&core, inbox, current_tx, core.closing.subscribe());
+        tokio::spawn(supervisor.run());
+        Ok(core)
+    }
+
+    /// Tells what the options ask for and this router does not do.
+    fn notice_unhonoured(&self) {
+        let capabilities = self.capabilities();
+        if self.keys.exposed {
+            tracing::warn!("the key file can be read by others than its owner; make it 0600");
+            self.tell(Event::KeyFileExposed);
+        }
+        let zero_hops = self.options.inbound.length == 0 || self.options.outbound.length == 0;
+        let login = self.router.sam.endpoint().login().is_some();
+        for (asked, capability) in [
+            (zero_hops, Capability::ZeroHops),
+            (login, Capability::Login),
+        ] {
+            if asked && !capabilities.has(capability) {
+                self.tell(Event::NotHonoured { capability });
+            }
+        }
+    }
+
+    pub(crate) fn tell(&self, event: Event) {
+        // Nobody may be listening.
+        let _ = self.events.send(event);
+    }
+
+    pub(crate) fn capabilities(&self) -> Capabilities {
+        self.router.known_capabilities()
+    }
+
+    /// An error unless the router can do this.
+    pub(crate) fn demand(&self, capability: Capability) -> Result<(), Error> {
+        let capabilities = self.capabilities();
+        if capabilities.has(capability) {
+            Ok(())
+        } else {
+            Err(Error::Unsupported {
+                capability,
+                router: capabilities.router(),
+            })
+        }
+    }
+
+    /// Waits until the session can be used; `given` is the time that `deadline` leaves in all.
+    pub(crate) async fn ready(
+        &self,
+        deadline: Instant,
+        given: Duration,
+    ) -> Result<Arc<Generation>, Error> {
+        let mut current = self.current.clone();
+        let usable = current.wait_for(|current| match current {
+            Current::Pending => false,
+            Current::Ready(generation) => generation.lost_cause().is_none(),
+            Current::Over(_) => true,
+        });
+        match aio::timeout_at(deadline, usable).await {
+            Ok(Ok(current)) => match &*current {
+                Current::Ready(generation) => Ok(Arc::clone(generation)),
+                _ => {
+                    drop(current);
+                    Err(self.ended())
+                }
+            },
+            Ok(Err(_)) => Err(self.ended()),
+            Err(_) => {
+                let status = self.status.borrow();
+                Err(Error::TimedOut {
+                    waiting_for: status.waiting_for.unwrap_or("the session"),
+                    after: given,
+                    last: None,
+                })
+            }
+        }
+    }
+
+    /// Why the session is over. The first to ask gets the failure itself.
+    pub(crate) fn ended(&self) -> Error {
+        if let Current::Over(failure) = &*self.current.borrow()
+            && let Some(error) = failure
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take()
+        {
+            return error;
+        }
+        Error::Closed {
+            what: "the session",
+        }
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        *self.closing.borrow() || matches!(*self.current.borrow(), Current::Over(_))
+    }
+
+    pub(crate) async fn renew(&self) -> Result<(), Error> {
+        let (reply, answer) = oneshot::channel();
+        let closed = |_| Error::Closed {
+            what: "the session",
+        };
+        self.commands
+            .send(Command::Renew(reply))
+            .await
+            .map_err(|_| closed(()))?;
+        answer.await.map_err(|_| closed(()))
+    }
+
+    /// The hub of a datagram kind, made if needed. The supervisor opens its SAM session.
+    pub(crate) async fn hub(&self, kind: DatagramKind) -> Result<Arc<Hub>, Error> {
+        let lock = || self.hubs.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(hub) = lock().get(&kind) {
+            return Ok(Arc::clone(hub));
+        }
+        self.demand(Capability::Datagrams(kind))?;
+        self.demand(Capability::StreamsAndDatagrams)?;
+        if let Some(open) = self.clashing_kind(kind) {
+            return Err(Error::OneRepliableKind { open });
+        }
+        let made = Hub::open(&self.router, kind).await?;
+        let hub = Arc::clone(lock().entry(kind).or_insert(made));
+        Ok(hub)
+    }
+
+    /// Has the supervisor open the SAM session of a datagram kind, and waits for it.
+    pub(crate) async fn open_hub(&self, kind: DatagramKind, given: Duration) -> Result<(), Error> {
+        let deadline = aio::now() + given;
+        let (reply, answer) = oneshot::channel();
+        let opened = async {
+            let closed = Error::Closed {
+                what: "the session",
+            };
+            if self
+                .commands
+                .send(Command::OpenHub(kind, reply))
+                .await
+                .is_err()
+            {
+                return Err(closed);
+            }
+            answer.await.unwrap_or(Err(closed))
+        };
+        let waiting_for = "the router to open a datagram session";
+        aio::timeout_at(deadline, opened)
+            .await
+            .unwrap_or(Err(Error::TimedOut {
+                waiting_for,
+                after: given,
+                last: None,
+            }))
+    }
+
+    /// The open kind that keeps the router from sending `kind` on this Destination.
+    fn clashing_kind(&self, kind: DatagramKind) -> Option<DatagramKind> {
+        if !self.router.known_traits().one_repliable_kind || kind == DatagramKind::Raw {
+            return None;
+        }
+        let hubs = self.hubs.lock().unwrap_or_else(PoisonError::into_inner);
+        let repliable = hubs
+            .keys()
+            .find(|open| **open != DatagramKind::Raw)
+            .copied();
+        // Raw alone has fixed the kind to the first one.
+        let raw_only = hubs.contains_key(&DatagramKind::Raw) && kind != DatagramKind::Datagram1;
+        repliable.or(raw_only.then_some(DatagramKind::Datagram1))
+    }
+
+    pub(super) fn guard(self: &Arc<Self>, slot: Option<super::accept::Slot>) -> StreamGuard {
+        self.open.send_modify(|count| *count += 1);
+        StreamGuard {
+            open: Arc::clone(&self.open),
+            _core: Arc::clone(self),
+            _slot: slot,
+        }
+    }
+
+    pub(crate) fn open_streams(&self) -> usize {
+        *self.open.borrow()
+    }
+
+    pub(crate) async fn close(&self, deadline: Duration) -> bool {
+        self.accepting.close();
+        let mut open = self.open.subscribe();
+        let drained = aio::timeout_at(aio::now() + deadline, open.wait_for(|count| *count == 0))
+            .await
+            .is_ok();
+        self.closing.send_replace(true);
+        self.closed().await;
+        drained
+    }
+
+    pub(crate) async fn closed(&self) {
+        let mut current = self.current.clone();
+        // An error means that the supervisor is gone, which is as good.
+        let _ = current
+            .wait_for(|current| matches!(current, Current::Over(_)))
+            .await;
+    }
+
+    pub(super) fn set_stage(&self, stage: Stage, error: Option<String>) {
+        set_stage(&self.status, stage, error);
+    }
+}
+
+pub(super) fn set_stage(status: &watch::Sender<Status>, stage: Stage, error: Option<String>) {
+    status.send_modify(|status| {
+        let error = error.or_else(|| status.last_error.take());
+        *status = Status::at(stage, status.restored, error);
+    });
+}
+
+impl Drop for Core {
+    fn drop(&mut self) {
+        self.closing.send_replace(true);
+    }
+}

@@ -1,0 +1,103 @@
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::{mpsc, watch};
+
+use super::SamRouter;
+use super::control::{Control, ControlCommand};
+use crate::status::LostCause;
+
+/// A session as the router knows it, from its creation until it is lost.
+///
+/// Streams keep the one they were opened on, to learn what their end means.
+#[derive(Debug)]
+pub(crate) struct Generation {
+    pub(super) number: u32,
+    /// The ID for STREAM commands.
+    pub(super) stream_id: String,
+    router: Arc<SamRouter>,
+    lost: watch::Sender<Option<LostCause>>,
+    /// Somebody saw signs that the session is dead; the supervisor looks.
+    suspected: tokio::sync::Notify,
+    controls: Mutex<Vec<mpsc::Sender<ControlCommand>>>,
+}
+
+impl Generation {
+    pub(super) fn new(number: u32, stream_id: String, router: Arc<SamRouter>) -> Arc<Self> {
+        Arc::new(Self {
+            number,
+            stream_id,
+            router,
+            lost: watch::Sender::new(None),
+            suspected: tokio::sync::Notify::new(),
+            controls: Mutex::new(Vec::new()),
+        })
+    }
+
+    pub(super) fn add_control(&self, control: &Control) {
+        let mut controls = self.controls.lock().unwrap_or_else(PoisonError::into_inner);
+        controls.push(control.commands());
+    }
+
+    /// Declares it lost; the first cause stays.
+    pub(super) fn lose(&self, cause: LostCause) {
+        self.lost.send_if_modified(|lost| {
+            let first = lost.is_none();
+            lost.get_or_insert(cause);
+            first
+        });
+        self.controls
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
+    }
+
+    pub(super) fn lost_cause(&self) -> Option<LostCause> {
+        *self.lost.borrow()
+    }
+
+    /// Waits until it is lost.
+    pub(super) async fn lost(&self) -> LostCause {
+        let mut lost = self.lost.subscribe();
+        match lost.wait_for(Option::is_some).await {
+            Ok(cause) => cause.unwrap_or(LostCause::ControlConnection),
+            Err(_) => LostCause::ControlConnection,
+        }
+    }
+
+    pub(super) fn suspect(&self) {
+        self.suspected.notify_one();
+    }
+
+    pub(super) async fn suspected(&self) {
+        self.suspected.notified().await;
+    }
+
+    /// Whether the session still stood when this was asked: the router answers a HELLO that was
+    /// sent afterwards, and then none of its control connections is closed.
+    pub(crate) async fn is_live(&self) -> bool {
+        if self.lost_cause().is_some() {
+            return false;
+        }
+        let alive = tokio::select! {
+            biased;
+            _ = self.lost() => false,
+            alive = self.router.sam.is_alive() => alive,
+        };
+        if !alive {
+            self.suspect();
+            return false;
+        }
+        let controls = self
+            .controls
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        for control in controls {
+            if ControlCommand::ask_closed(&control).await {
+                self.suspect();
+                return false;
+            }
+        }
+        self.lost_cause().is_none()
+    }
+}

@@ -1,0 +1,550 @@
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use ramson_sam::aio::{self, Dialect, Traits};
+use ramson_sam::{
+    DestinationSpec, Request, ResultCode, Secret, SessionOptions as SamOptions, Style,
+};
+use ramson_wire::Instant;
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio::task::AbortHandle;
+
+use super::accept::{self, Accepting};
+use super::control::Control;
+use super::core::{Current, set_stage};
+use super::proof::{Proof, prove};
+use super::{Core, Generation, Hub, SamRouter};
+use crate::keys::ClaimedKeys;
+use crate::options::SessionOptions;
+use crate::status::{LostCause, Stage, Status};
+use crate::{DatagramKind, Error, Event};
+
+/// Tunnels can take minutes where peers are few.
+pub(super) const CREATE_TIMEOUT: Duration = Duration::from_secs(180);
+/// The waits between attempts to come back: doubled each time, up to the longest.
+const FIRST_BACKOFF: Duration = Duration::from_millis(250);
+const LONGEST_BACKOFF: Duration = Duration::from_secs(30);
+/// The supervisor looks around at least this often, to notice that the machine slept.
+const TICK: Duration = Duration::from_secs(5);
+/// A tick that comes this much too late means that the program stood still.
+const STOOD_STILL: Duration = Duration::from_secs(10);
+/// After this long tunnels are gone and the session is proved anew.
+const SLEPT_LONG: Duration = Duration::from_secs(60);
+/// A session that is ready quicker than this shares the Destination of one that still lives.
+const TOO_QUICK: Duration = Duration::from_secs(1);
+/// Proofs that failed before an unknown router is believed all the same.
+const PROOFS: u32 = 2;
+
+/// What the handles ask of the supervisor.
+#[derive(Debug)]
+pub(super) enum Command {
+    /// Open the SAM session of a datagram kind, if it is not.
+    OpenHub(DatagramKind, oneshot::Sender<Result<(), Error>>),
+    Renew(oneshot::Sender<()>),
+}
+
+/// The task that owns a session.
+pub(super) struct Supervisor {
+    router: Arc<SamRouter>,
+    keys: Arc<ClaimedKeys>,
+    options: SessionOptions,
+    status: Arc<watch::Sender<Status>>,
+    events: broadcast::Sender<Event>,
+    accepting: Arc<Accepting>,
+    hubs: Arc<Mutex<BTreeMap<DatagramKind, Arc<Hub>>>>,
+    inbox: mpsc::Receiver<Command>,
+    current: watch::Sender<Current>,
+    closing: watch::Receiver<bool>,
+    generations: u32,
+    started: Instant,
+    /// Proofs that failed since the session was last ready.
+    failed_proofs: u32,
+}
+
+/// The connections of one generation. Dropping it ends the session at the router.
+struct Group {
+    generation: Arc<Generation>,
+    controls: Vec<Control>,
+    accepts: Vec<AbortHandle>,
+    traits: Traits,
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        for task in &self.accepts {
+            task.abort();
+        }
+    }
+}
+
+/// A session that was ready and is not any more.
+struct Loss {
+    at: Instant,
+    cause: LostCause,
+    /// The router's program ended meanwhile, so that it knows nothing of the old session.
+    restarted: bool,
+}
+
+/// Why a session did not come up.
+enum Setback {
+    Failed(Error),
+    /// It came up and is deaf; its keys must rest.
+    Deaf,
+}
+
+impl From<Error> for Setback {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl Supervisor {
+    pub(super) fn new(
+        core: &Core,
+        inbox: mpsc::Receiver<Command>,
+        current: watch::Sender<Current>,
+        closing: watch::Receiver<bool>,
+    ) -> Self {
+        Self {
+            router: Arc::clone(&core.router),
+            keys: Arc::clone(&core.keys),
+            options: core.options.clone(),
+            status: Arc::clone(&core.status),
+            events: core.events.clone(),
+            accepting: Arc::clone(&core.accepting),
+            hubs: Arc::clone(&core.hubs),
+            inbox,
+            current,
+            closing,
+            generations: 0,
+            started: aio::now(),
+            failed_proofs: 0,
+        }
+    }
+
+    pub(super) async fn run(mut self) {
+        let mut closing = self.closing.clone();
+        let failure = tokio::select! {
+            biased;
+            _ = closing.wait_for(|closing| *closing) => None,
+            error = self.work() => Some(error),
+        };
+        self.accepting.close();
+        self.keys.release();
+        let text = failure.as_ref().map(ToString::to_string);
+        set_stage(&self.status, Stage::Closed, text);
+        self.current
+            .send_replace(Current::Over(Arc::new(Mutex::new(failure))));
+    }
+
+    /// Brings the session up and keeps it up, until something happens that no waiting mends.
+    async fn work(&mut self) -> Error {
+        let mut loss: Option<Loss> = None;
+        let mut attempt = 0;
+        loop {
+            let setback = match self.bring_up(&mut loss).await {
+                Ok(mut group) => {
+                    self.announce(&group, loss.take());
+                    attempt = 0;
+                    let cause = self.serve(&mut group).await;
+                    group.generation.lose(cause);
+                    self.current.send_replace(Current::Pending);
+                    drop(group);
+                    self.silence_hubs();
+                    loss = Some(Loss {
+                        at: aio::now(),
+                        cause,
+                        restarted: false,
+                    });
+                    self.stage(Stage::Waiting, None);
+                    self.tell(Event::Lost { cause });
+                    continue;
+                }
+                Err(setback) => setback,
+            };
+            self.silence_hubs();
+            let error = match setback {
+                Setback::Deaf => {
+                    let loss = loss.get_or_insert(Loss {
+                        at: aio::now(),
+                        cause: LostCause::Unreachable,
+                        restarted: false,
+                    });
+                    (loss.at, loss.restarted) = (aio::now(), false);
+                    continue;
+                }
+                Setback::Failed(error) => error,
+            };
+            let Some(loss) = &mut loss else { return error };
+            if is_final(&error) {
+                return error;
+            }
+            if is_connection_refused(&error) {
+                loss.restarted = true;
+                self.router.sam.forget();
+            }
+            attempt += 1;
+            let after = backoff(attempt);
+            let text = error.to_string();
+            self.stage(Stage::Waiting, Some(text.clone()));
+            self.tell(Event::Retrying {
+                attempt,
+                after,
+                error: text,
+            });
+            aio::sleep(after).await;
+        }
+    }
+
+    fn announce(&mut self, group: &Group, loss: Option<Loss>) {
+        self.failed_proofs = 0;
+        let restored = u32::from(loss.is_some());
+        self.status.send_modify(|status| {
+            *status = Status::at(Stage::Ready, status.restored + restored, None);
+        });
+        self.router.report(Stage::Ready, None);
+        self.current
+            .send_replace(Current::Ready(Arc::clone(&group.generation)));
+        self.tell(match loss {
+            None => Event::Ready {
+                after: aio::now().saturating_since(self.started),
+            },
+            Some(loss) => Event::Restored {
+                after: aio::now().saturating_since(loss.at),
+            },
+        });
+    }
+
+    /// Opens the session at the router, with the streams and datagrams that it had.
+    async fn bring_up(&mut self, loss: &mut Option<Loss>) -> Result<Group, Setback> {
+        self.stage(Stage::Connecting, None);
+        let mut connection = self.router.open().await?;
+        if let Some(loss) = loss.as_mut().filter(|loss| !loss.restarted) {
+            // The router lives and cleans the old session up.
+            drop(connection);
+            self.rest(loss).await;
+            self.stage(Stage::Connecting, None);
+            connection = self.router.open().await?;
+        }
+        let traits = self.router.traits().await?;
+        self.stage(Stage::BuildingTunnels, None);
+        let id = fresh_id();
+        let started = aio::now();
+        let style = if traits.subsessions {
+            Style::Primary
+        } else {
+            Style::Stream
+        };
+        let request = self.create(style, id.clone(), &traits, None);
+        if let Err(source) = connection.request(&request, CREATE_TIMEOUT).await {
+            return Err(self.refused(source).into());
+        }
+        let quick = aio::now().saturating_since(started) < TOO_QUICK;
+        if quick && traits.shared_keys && !self.keys.fresh && self.generations == 0 {
+            // Our own session of a moment ago still stands, and will take this one along.
+            return Err(Setback::Deaf);
+        }
+        self.generations += 1;
+        let stream_id = if traits.subsessions {
+            format!("{id}-s")
+        } else {
+            id
+        };
+        let router = Arc::clone(&self.router);
+        let generation = Generation::new(self.generations, stream_id.clone(), router);
+        let control = Control::spawn(connection, Arc::clone(&generation));
+        let mut group = Group {
+            generation,
+            controls: vec![control],
+            accepts: Vec::new(),
+            traits,
+        };
+        if traits.subsessions {
+            self.add_subsession(&group, Style::Stream, stream_id, None)
+                .await?;
+        }
+        let hubs: Vec<_> = self.lock_hubs().values().cloned().collect();
+        for hub in hubs {
+            self.open_hub(&mut group, &hub).await?;
+        }
+        for _ in 0..traits.accepts {
+            let task = tokio::spawn(accept::run(
+                Arc::clone(&self.accepting),
+                Arc::clone(&self.router),
+                Arc::clone(&group.generation),
+            ));
+            group.accepts.push(task.abort_handle());
+        }
+        if loss.is_some() {
+            self.verify(&group).await?;
+        }
+        Ok(group)
+    }
+
+    /// Waits until the router has forgotten the old session, or went away itself.
+    async fn rest(&self, loss: &mut Loss) {
+        let Some(traits) = self.router.sam.known_traits() else {
+            return;
+        };
+        // Some more at random, so that the sessions of one router do not come back all at once.
+        let jitter = traits.key_rest.mul_f64(0.3 * random_unit());
+        let until = loss.at + traits.key_rest + jitter;
+        let left = until.saturating_since(aio::now());
+        if left.is_zero() {
+            return;
+        }
+        self.stage(Stage::Waiting, None);
+        self.tell(Event::Resting { time: left });
+        aio::sleep_until(until).await;
+    }
+
+    /// Checks that streams arrive.
+    async fn verify(&mut self, group: &Group) -> Result<(), Setback> {
+        self.stage(Stage::Verifying, None);
+        let destination = self.keys.keys.destination();
+        let proof = tokio::select! {
+            biased;
+            _ = group.generation.lost() => {
+                return Err(Setback::Failed(Error::RouterLost));
+            }
+            proof = prove(&self.router, &self.accepting, destination) => proof,
+        };
+        let reason = match proof {
+            Proof::Reachable => return Ok(()),
+            Proof::Unreachable => {
+                self.failed_proofs += 1;
+                tracing::debug!(
+                    attempt = self.failed_proofs,
+                    "the session does not hear streams"
+                );
+                let known = matches!(group.traits.dialect, Dialect::I2pd | Dialect::I2pdOld);
+                if known || self.failed_proofs < PROOFS {
+                    return Err(Setback::Deaf);
+                }
+                "no stream of a throw-away session arrived".to_owned()
+            }
+            Proof::Unavailable(error) => error.to_string(),
+        };
+        self.tell(Event::Unverified { reason });
+        Ok(())
+    }
+
+    /// Keeps the session until it is lost.
+    async fn serve(&mut self, group: &mut Group) -> LostCause {
+        let generation = Arc::clone(&group.generation);
+        let mut last_tick = aio::now();
+        let mut last_check = last_tick;
+        let period = TICK.min(self.router.check_every);
+        loop {
+            tokio::select! {
+                biased;
+                cause = generation.lost() => return cause,
+                () = generation.suspected() => {
+                    if !self.still_alive(&generation).await {
+                        return generation.lost_cause().unwrap_or(LostCause::NoAnswer);
+                    }
+                    last_check = aio::now();
+                }
+                command = self.inbox.recv() => match command {
+                    Some(Command::OpenHub(kind, reply)) => {
+                        let hub = self.lock_hubs().get(&kind).cloned();
+                        let outcome = match hub {
+                            Some(hub) if hub.id.borrow().is_some() => Ok(()),
+                            Some(hub) => self.open_hub(group, &hub).await,
+                            None => Err(Error::Closed { what: "the datagram socket" }),
+                        };
+                        let _ = reply.send(outcome);
+                    }
+                    Some(Command::Renew(reply)) => {
+                        let _ = reply.send(());
+                        return LostCause::Renewed;
+                    }
+                    // The handles are gone; closing is set.
+                    None => std::future::pending().await,
+                },
+                () = tokio::time::sleep(period) => {
+                    let now = aio::now();
+                    let gap = now.saturating_since(last_tick);
+                    let stood_still = gap > period + STOOD_STILL;
+                    if stood_still {
+                        self.tell(Event::Woke { after: gap });
+                    }
+                    let due = now.saturating_since(last_check) >= self.router.check_every;
+                    if stood_still || due {
+                        if !self.still_alive(&generation).await {
+                            return generation.lost_cause().unwrap_or(LostCause::NoAnswer);
+                        }
+                        last_check = aio::now();
+                    }
+                    if gap > SLEPT_LONG && self.verify(group).await.is_err() {
+                        return LostCause::Unreachable;
+                    }
+                    if stood_still {
+                        self.stage(Stage::Ready, None);
+                    }
+                    last_tick = aio::now();
+                }
+            }
+        }
+    }
+
+    /// Asks the router twice, for once may be a hiccup.
+    async fn still_alive(&self, generation: &Generation) -> bool {
+        for _ in 0..2 {
+            let alive = tokio::select! {
+                biased;
+                _ = generation.lost() => return false,
+                alive = self.router.sam.is_alive() => alive,
+            };
+            if alive {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Opens the SAM session of a datagram kind: a subsession, or a session on the same key.
+    async fn open_hub(&self, group: &mut Group, hub: &Arc<Hub>) -> Result<(), Error> {
+        let id = fresh_id();
+        if group.traits.subsessions {
+            self.add_subsession(group, hub.kind.style(), id.clone(), Some(hub))
+                .await?;
+        } else {
+            let mut connection = self.router.open().await?;
+            let request = self.create(hub.kind.style(), id.clone(), &group.traits, Some(hub));
+            if let Err(source) = connection.request(&request, CREATE_TIMEOUT).await {
+                return Err(self.refused(source));
+            }
+            group
+                .controls
+                .push(Control::spawn(connection, Arc::clone(&group.generation)));
+        }
+        hub.id.send_replace(Some(id));
+        Ok(())
+    }
+
+    async fn add_subsession(
+        &self,
+        group: &Group,
+        style: Style,
+        id: String,
+        hub: Option<&Hub>,
+    ) -> Result<(), Error> {
+        let request = Request::SessionAdd {
+            style,
+            id,
+            options: SamOptions::default(),
+            host: hub.map(|hub| hub.local.ip().to_string()),
+            port: hub.map(|hub| hub.local.port()),
+            from_port: None,
+            to_port: None,
+            protocol: None,
+            listen_port: None,
+            listen_protocol: None,
+            header: hub.is_some_and(|hub| hub.wants_header(&group.traits)),
+        };
+        let Some(control) = group.controls.first() else {
+            return Err(Error::RouterLost);
+        };
+        control
+            .request(request)
+            .await
+            .map_err(|source| self.refused(source))
+    }
+
+    fn create(&self, style: Style, id: String, traits: &Traits, hub: Option<&Hub>) -> Request {
+        // The 2.45 line of i2pd is unreliable with X25519 alone.
+        let encryption = if traits.dialect == Dialect::I2pdOld {
+            "4,0"
+        } else {
+            "4"
+        };
+        Request::SessionCreate {
+            style,
+            id,
+            destination: DestinationSpec::Keys(Secret::new(self.keys.keys.to_base64().to_string())),
+            options: SamOptions(self.options.to_pairs(encryption)),
+            host: hub.map(|hub| hub.local.ip().to_string()),
+            port: hub.map(|hub| hub.local.port()),
+            from_port: None,
+            to_port: None,
+            protocol: None,
+            listen_port: None,
+            listen_protocol: None,
+            header: hub.is_some_and(|hub| hub.wants_header(traits)),
+        }
+    }
+
+    fn refused(&self, source: aio::Error) -> Error {
+        match source {
+            aio::Error::Refused { code, message, .. } => Error::SessionRefused { code, message },
+            source => self.router.failed(source),
+        }
+    }
+
+    fn lock_hubs(&self) -> std::sync::MutexGuard<'_, BTreeMap<DatagramKind, Arc<Hub>>> {
+        self.hubs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// No datagram goes to a SAM session that is over.
+    fn silence_hubs(&self) {
+        for hub in self.lock_hubs().values() {
+            hub.id.send_replace(None);
+        }
+    }
+
+    fn stage(&self, stage: Stage, error: Option<String>) {
+        set_stage(&self.status, stage, error);
+    }
+
+    fn tell(&self, event: Event) {
+        let _ = self.events.send(event);
+    }
+}
+
+/// Whether no waiting mends it.
+fn is_final(error: &Error) -> bool {
+    match error {
+        Error::SessionRefused { code, .. } => *code == ResultCode::InvalidKey,
+        error => error.kind() == crate::ErrorKind::LoginRefused,
+    }
+}
+
+fn is_connection_refused(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Router {
+            source: aio::Error::Connect { .. },
+            ..
+        }
+    )
+}
+
+/// The wait before attempt `attempt` + 1: doubled each time, a random part of it.
+fn backoff(attempt: u32) -> Duration {
+    let doubled = FIRST_BACKOFF.saturating_mul(1 << attempt.saturating_sub(1).min(10));
+    doubled
+        .min(LONGEST_BACKOFF)
+        .mul_f64(0.5 + 0.5 * random_unit())
+}
+
+/// A random number from 0 to 1.
+fn random_unit() -> f64 {
+    let mut bytes = [0; 4];
+    // Without a random source, everybody waits the same time.
+    let _ = getrandom::fill(&mut bytes);
+    f64::from(u32::from_le_bytes(bytes)) / f64::from(u32::MAX)
+}
+
+/// A new session ID: IDs of a router's clients share one space.
+pub(super) fn fresh_id() -> String {
+    use std::fmt::Write;
+    let mut bytes = [0; 8];
+    let _ = getrandom::fill(&mut bytes);
+    let mut id = String::from("ramson-");
+    for byte in bytes {
+        let _ = write!(id, "{byte:02x}");
+    }
+    id
+}
