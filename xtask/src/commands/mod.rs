@@ -1,0 +1,4 @@
+//! The commands, a file per group.
+
+pub(crate) mod net;
+pub(crate) mod peers;

@@ -1,0 +1,151 @@
+//! Configuration files of routers in a closed network.
+
+use std::net::IpAddr;
+
+use super::ports::RouterPorts;
+
+/// An address that refuses at once and never leaves this machine. i2pd falls back to its own list
+/// of reseed hosts when it is given none.
+const NOWHERE: &str = "https://127.0.0.1:1/";
+
+/// Returns the `i2pd.conf` of a router at `address`.
+///
+/// The address book stays on, because without it STREAM CONNECT crashes i2pd 2.45; its
+/// subscriptions point at a name that cannot exist.
+pub(super) fn i2pd(address: IpAddr, ports: &RouterPorts, knows: impl Fn(&str) -> bool) -> String {
+    let RouterPorts {
+        network_id,
+        transport,
+        sam_udp,
+        sam,
+    } = ports;
+    let mut text = format!(
+        "netid = {network_id}
+host = {address}
+address4 = {address}
+port = {transport}
+ipv4 = true
+ipv6 = false
+nat = false
+reservedrange = false
+floodfill = true
+bandwidth = X
+share = 100
+log = file
+loglevel = info
+
+[ntcp2]
+enabled = true
+published = true
+port = {transport}
+
+[ssu2]
+enabled = true
+published = true
+port = {transport}
+
+[sam]
+enabled = true
+address = {address}
+port = {sam}
+"
+    );
+    if knows("sam.portudp") {
+        text += &format!("portudp = {sam_udp}\n");
+    }
+    text += &format!(
+        "
+[reseed]
+urls = {NOWHERE}
+yggurls =
+threshold = 0
+
+[addressbook]
+enabled = true
+defaulturl = http://nowhere.invalid/hosts.txt
+subscriptions = http://nowhere.invalid/hosts.txt
+
+[nettime]
+enabled = false
+
+[upnp]
+enabled = false
+
+[http]
+enabled = false
+
+[httpproxy]
+enabled = false
+
+[socksproxy]
+enabled = false
+"
+    );
+    // The Destination behind i2pd's own lookups, which nothing here uses: keep it cheap.
+    if knows("shareddest.inbound.length") {
+        text += "
+[shareddest]
+inbound.length = 1
+outbound.length = 1
+inbound.quantity = 1
+outbound.quantity = 1
+";
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PORTS: RouterPorts = RouterPorts {
+        network_id: 77,
+        transport: 20_001,
+        sam_udp: 20_002,
+        sam: 20_003,
+    };
+
+    fn value<'a>(text: &'a str, section: &str, key: &str) -> Option<&'a str> {
+        let mut current = "";
+        for line in text.lines() {
+            if let Some(name) = line
+                .strip_prefix('[')
+                .and_then(|rest| rest.strip_suffix(']'))
+            {
+                current = name;
+            } else if let Some((name, value)) = line.split_once('=') {
+                if current == section && name.trim() == key {
+                    return Some(value.trim());
+                }
+            }
+        }
+        None
+    }
+
+    #[test]
+    fn an_i2pd_router_looks_nowhere_but_at_its_network() {
+        let text = i2pd([127, 0, 0, 1].into(), &PORTS, |_| true);
+        assert_eq!(value(&text, "", "netid"), Some("77"));
+        assert_eq!(value(&text, "", "reservedrange"), Some("false"));
+        assert_eq!(value(&text, "reseed", "urls"), Some("https://127.0.0.1:1/"));
+        assert_eq!(value(&text, "reseed", "yggurls"), Some(""));
+        for service in ["nettime", "upnp", "http", "httpproxy", "socksproxy"] {
+            assert_eq!(value(&text, service, "enabled"), Some("false"), "{service}");
+        }
+        for (section, key) in [
+            ("addressbook", "defaulturl"),
+            ("addressbook", "subscriptions"),
+        ] {
+            assert!(value(&text, section, key).unwrap().contains(".invalid/"));
+        }
+        assert_eq!(value(&text, "sam", "portudp"), Some("20002"));
+    }
+
+    #[test]
+    fn options_an_old_router_would_refuse_are_left_out() {
+        let text = i2pd([198, 18, 1, 1].into(), &PORTS, |_| false);
+        assert_eq!(value(&text, "sam", "portudp"), None);
+        assert!(!text.contains("[shareddest]"));
+        assert_eq!(value(&text, "", "address4"), Some("198.18.1.1"));
+    }
+}

@@ -1,0 +1,379 @@
+//! A closed network of real routers on this machine.
+//!
+//! Nothing it does leaves the loopback interface: the routers know only each other, share a network
+//! id no other network here has, and have every service that would look outside turned off. A
+//! network is made in two starts: the first lets each router make its keys and RouterInfo, the
+//! second finds all RouterInfos in each router's network database.
+
+mod config;
+mod folder;
+mod ports;
+mod ready;
+mod router;
+mod sam;
+mod state;
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow, bail};
+use serde::{Deserialize, Serialize};
+
+use crate::peers::{self, Peer};
+use folder::NetworkFolder;
+use ports::PortBlock;
+pub use ready::Crossing;
+use router::RouterProcess;
+pub use sam::SamSocket;
+pub use state::{NetworkState, RouterState};
+
+use std::net::SocketAddr;
+
+/// The names in the address book of every router.
+pub const NAMES: [&str; 2] = ["demo.i2p", "example-site.i2p"];
+
+/// How long a new network may take until a stream has crossed it.
+const READY_WITHIN: Duration = Duration::from_secs(120);
+
+/// What a network is to be made of.
+#[derive(Clone, Debug)]
+pub struct NetworkSpec {
+    /// The kind of routers.
+    pub peer: Peer,
+    /// Their number, 3 to 15. Below 6 i2pd lacks hops for two-hop tunnels now and then.
+    pub routers: usize,
+    /// Whether [`Network::start`] returns only after a stream has crossed the network.
+    pub wait_until_ready: bool,
+}
+
+impl NetworkSpec {
+    /// Describes a network of `routers` routers that is waited for until it carries streams.
+    pub fn new(peer: Peer, routers: usize) -> Self {
+        Self {
+            peer,
+            routers,
+            wait_until_ready: true,
+        }
+    }
+}
+
+/// Where to reach one router and what belongs to it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RouterInfo {
+    /// The SAM bridge, TCP.
+    pub sam: SocketAddr,
+    /// Where its SAM bridge takes datagrams, UDP.
+    pub sam_udp: SocketAddr,
+    /// The address of its NTCP2 (TCP) and SSU2 (UDP) listeners.
+    pub transport: SocketAddr,
+    /// Its log file, which restarts append to.
+    pub log: PathBuf,
+    /// Its data folder: keys, `router.info`, network database.
+    pub data: PathBuf,
+}
+
+/// A name in the address books, and the file with the private key behind it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Name {
+    /// The name, such as `demo.i2p`.
+    pub name: String,
+    /// The Destination it stands for, in I2P's base 64.
+    pub destination: String,
+    /// The file with the private key as SAM takes it after `DESTINATION=`, in base 64.
+    pub keys: PathBuf,
+}
+
+/// A running network; dropping it ends all its routers.
+///
+/// All methods take `&self`, so tests may share it between threads.
+#[derive(Debug)]
+pub struct Network {
+    routers: Vec<RouterProcess>,
+    names: Vec<Name>,
+    version: String,
+    peer: Peer,
+    ready_after: Option<Duration>,
+    folder: NetworkFolder,
+    ports: PortBlock,
+}
+
+impl Network {
+    /// Fetches the routers if need be, starts them and joins them into a network.
+    ///
+    /// # Errors
+    /// When routers cannot be had or started, or no stream crosses the network in time. The text
+    /// names the log to look into.
+    pub fn start(spec: NetworkSpec) -> Result<Self> {
+        let limit = ports::MAX_ROUTERS;
+        if !(3..=limit).contains(&spec.routers) {
+            bail!("a network has 3 to {limit} routers, not {}", spec.routers);
+        }
+        let installation = match spec.peer {
+            Peer::Current | Peer::Stable => peers::install(spec.peer)?,
+            Peer::Old | Peer::Emissary => {
+                bail!("networks of {} are not there yet", spec.peer.name())
+            }
+        };
+        let began = Instant::now();
+        let ports = PortBlock::claim(spec.routers)?;
+        let folder = NetworkFolder::create(ports.network_id())?;
+        let mut routers = Vec::new();
+        for (index, ports) in ports.routers().into_iter().enumerate() {
+            let home = folder.path().join(format!("router-{index}"));
+            routers.push(RouterProcess::create(index, &home, &installation, &ports)?);
+        }
+        let mut network = Self {
+            routers,
+            names: Vec::new(),
+            version: installation.version,
+            peer: spec.peer,
+            ready_after: None,
+            folder,
+            ports,
+        };
+        network.make_identities()?;
+        network.seed()?;
+        for router in &network.routers {
+            router.start()?;
+        }
+        for router in &network.routers {
+            router.wait_for_sam()?;
+        }
+        if spec.wait_until_ready {
+            let crossing = network.cross(0, spec.routers - 1, READY_WITHIN)?;
+            eprintln!("net: {crossing}");
+            network.ready_after = Some(began.elapsed());
+        }
+        Ok(network)
+    }
+
+    /// Starts every router once, for its keys and RouterInfo, and has Destinations made.
+    fn make_identities(&mut self) -> Result<()> {
+        for router in &self.routers {
+            router.start()?;
+        }
+        for router in &self.routers {
+            router.wait_for_sam()?;
+        }
+        let mut sam = SamSocket::connect(self.router(0)?.sam)?;
+        for name in NAMES {
+            let (destination, private) = sam.generate()?;
+            let keys = name.strip_suffix(".i2p").unwrap_or(name);
+            let keys = self.folder.path().join(format!("{keys}.keys"));
+            folder::write_secret(&keys, &private)?;
+            self.names.push(Name {
+                name: name.to_owned(),
+                destination,
+                keys,
+            });
+        }
+        for router in &self.routers {
+            router.kill();
+        }
+        Ok(())
+    }
+
+    /// Gives every router the RouterInfos of all others, and the names.
+    fn seed(&self) -> Result<()> {
+        let hosts: String = self
+            .names
+            .iter()
+            .map(|name| format!("{}={}\n", name.name, name.destination))
+            .collect();
+        let infos = self.routers.iter().map(RouterProcess::read_router_info);
+        let infos = infos.collect::<Result<Vec<_>>>()?;
+        for (index, router) in self.routers.iter().enumerate() {
+            router.write_hosts(&hosts)?;
+            for (other, info) in infos.iter().enumerate() {
+                if other != index {
+                    router.write_known_router(info)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The number of routers.
+    pub fn len(&self) -> usize {
+        self.routers.len()
+    }
+
+    /// Whether there are no routers, which is never so.
+    pub fn is_empty(&self) -> bool {
+        self.routers.is_empty()
+    }
+
+    /// The addresses and files of router `index`.
+    ///
+    /// # Errors
+    /// When there are not that many routers.
+    pub fn router(&self, index: usize) -> Result<&RouterInfo> {
+        Ok(self.process(index)?.info())
+    }
+
+    /// All routers, in order.
+    pub fn routers(&self) -> impl Iterator<Item = &RouterInfo> {
+        self.routers.iter().map(RouterProcess::info)
+    }
+
+    /// The process id of router `index` while it runs.
+    pub fn pid(&self, index: usize) -> Option<u32> {
+        self.routers.get(index)?.pid()
+    }
+
+    /// The names every router can resolve.
+    pub fn names(&self) -> &[Name] {
+        &self.names
+    }
+
+    /// The name `demo.i2p`.
+    ///
+    /// # Errors
+    /// Never on a network that started.
+    pub fn demo(&self) -> Result<&Name> {
+        self.names.first().context("the network has no names")
+    }
+
+    /// The private key behind `demo.i2p`, as SAM takes it after `DESTINATION=`.
+    ///
+    /// # Errors
+    /// When the key file cannot be read.
+    pub fn demo_keys(&self) -> Result<String> {
+        let keys = &self.demo()?.keys;
+        std::fs::read_to_string(keys).with_context(|| format!("cannot read {}", keys.display()))
+    }
+
+    /// What the routers say of their version.
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// The kind of routers.
+    pub fn peer(&self) -> Peer {
+        self.peer
+    }
+
+    /// The network id all routers share; it is neither 2 nor that of another network here.
+    pub fn network_id(&self) -> u8 {
+        self.ports.network_id()
+    }
+
+    /// The folder with everything of this network, kept after its end for its logs.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// How long it took from the start until a stream had crossed, if that was waited for.
+    pub fn ready_after(&self) -> Option<Duration> {
+        self.ready_after
+    }
+
+    /// Sends a stream from a new Destination on router `from` to one on router `to` and back.
+    ///
+    /// # Errors
+    /// When none crossed within `timeout`, naming the last cause and the logs.
+    pub fn cross(&self, from: usize, to: usize, timeout: Duration) -> Result<Crossing> {
+        let (from, to) = (self.router(from)?, self.router(to)?);
+        // A tunnel uses no router twice and not its own.
+        let hops = if self.len() < 5 { 1 } else { 2 };
+        ready::cross(from.sam, to.sam, hops, timeout).map_err(|error| {
+            let ended: Vec<_> = self
+                .routers
+                .iter()
+                .filter_map(RouterProcess::ended)
+                .collect();
+            let ended = if ended.is_empty() {
+                String::new()
+            } else {
+                format!("{}; ", ended.join("; "))
+            };
+            anyhow!(
+                "no stream crossed within {} s: {error:#}; {ended}see {} and {}",
+                timeout.as_secs(),
+                from.log.display(),
+                to.log.display()
+            )
+        })
+    }
+
+    /// Kills router `index` without warning; the others are not told.
+    ///
+    /// # Errors
+    /// When there are not that many routers.
+    pub fn kill(&self, index: usize) -> Result<()> {
+        self.process(index)?.kill();
+        Ok(())
+    }
+
+    /// Starts router `index` again, with its ports and data folder, and waits for its SAM bridge.
+    /// A router that still runs is killed first.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub fn restart(&self, index: usize) -> Result<()> {
+        let router = self.process(index)?;
+        router.kill();
+        router.start()?;
+        router.wait_for_sam()
+    }
+
+    /// Halts router `index` as a whole (SIGSTOP): its sockets stay open and nothing answers.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn suspend(&self, index: usize) -> Result<()> {
+        self.process(index)?.suspend()
+    }
+
+    /// Lets a halted router go on (SIGCONT).
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn resume(&self, index: usize) -> Result<()> {
+        self.process(index)?.resume()
+    }
+
+    /// Waits at most `timeout` for a router to end by itself and says which one and how.
+    ///
+    /// # Errors
+    /// When the system refuses to wait.
+    pub fn wait_for_end(&self, timeout: Duration) -> Result<Option<String>> {
+        router::wait_for_end(&self.routers, timeout)
+    }
+
+    /// What there is to know about the network, for the state file and `--json`.
+    pub fn state(&self) -> NetworkState {
+        NetworkState {
+            owner: state::this_process(),
+            peer: self.peer,
+            version: self.version.clone(),
+            network_id: self.network_id(),
+            folder: self.folder().to_path_buf(),
+            ready_after_s: self.ready_after.map(|time| time.as_secs_f64()),
+            names: self.names.clone(),
+            routers: self
+                .routers
+                .iter()
+                .map(|router| RouterState {
+                    pid: router.pid(),
+                    info: router.info().clone(),
+                })
+                .collect(),
+        }
+    }
+
+    /// Ends all routers: asked first, killed after two seconds.
+    ///
+    /// # Errors
+    /// None at present; the network is gone afterwards in any case.
+    pub fn stop(self) -> Result<()> {
+        router::end_all(&self.routers, Duration::from_secs(2));
+        Ok(())
+    }
+
+    fn process(&self, index: usize) -> Result<&RouterProcess> {
+        self.routers
+            .get(index)
+            .with_context(|| format!("no router {index}: there are {}", self.routers.len()))
+    }
+}
