@@ -77,8 +77,4 @@ impl Capabilities {
     pub fn router(&self) -> &'static str {
         self.traits.dialect.name()
     }
-
-    pub(crate) fn traits(&self) -> &Traits {
-        &self.traits
-    }
 }

@@ -56,7 +56,6 @@ pub fn create(path: impl AsRef<Path>, keys: &PrivateKeys, format: KeyFormat) -> 
 #[derive(Debug)]
 pub(crate) struct ClaimedKeys {
     pub(crate) keys: PrivateKeys,
-    pub(crate) path: Option<PathBuf>,
     /// Others than the owner can read the file.
     pub(crate) exposed: bool,
     /// The keys were made just now, so that no router can know them.
@@ -69,7 +68,6 @@ impl ClaimedKeys {
         let claim = Claim::take(&keys, path)?;
         Ok(Self {
             keys,
-            path: path.map(Path::to_owned),
             exposed: file.as_ref().is_some_and(is_exposed),
             fresh: false,
             claim: Mutex::new(Some((claim, file))),

@@ -292,10 +292,6 @@ impl Core {
             .wait_for(|current| matches!(current, Current::Over(_)))
             .await;
     }
-
-    pub(super) fn set_stage(&self, stage: Stage, error: Option<String>) {
-        set_stage(&self.status, stage, error);
-    }
 }
 
 pub(super) fn set_stage(status: &watch::Sender<Status>, stage: Stage, error: Option<String>) {

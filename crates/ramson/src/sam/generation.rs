@@ -11,7 +11,6 @@ use crate::status::LostCause;
 /// Streams keep the one they were opened on, to learn what their end means.
 #[derive(Debug)]
 pub(crate) struct Generation {
-    pub(super) number: u32,
     /// The ID for STREAM commands.
     pub(super) stream_id: String,
     router: Arc<SamRouter>,
@@ -22,9 +21,8 @@ pub(crate) struct Generation {
 }
 
 impl Generation {
-    pub(super) fn new(number: u32, stream_id: String, router: Arc<SamRouter>) -> Arc<Self> {
+    pub(super) fn new(stream_id: String, router: Arc<SamRouter>) -> Arc<Self> {
         Arc::new(Self {
-            number,
             stream_id,
             router,
             lost: watch::Sender::new(None),

@@ -56,7 +56,8 @@ pub(super) struct Supervisor {
     inbox: mpsc::Receiver<Command>,
     current: watch::Sender<Current>,
     closing: watch::Receiver<bool>,
-    generations: u32,
+    /// A session was brought up already.
+    began: bool,
     started: Instant,
     /// Proofs that failed since the session was last ready.
     failed_proofs: u32,
@@ -81,7 +82,6 @@ impl Drop for Group {
 /// A session that was ready and is not any more.
 struct Loss {
     at: Instant,
-    cause: LostCause,
     /// The router's program ended meanwhile, so that it knows nothing of the old session.
     restarted: bool,
 }
@@ -117,7 +117,7 @@ impl Supervisor {
             inbox,
             current,
             closing,
-            generations: 0,
+            began: false,
             started: aio::now(),
             failed_proofs: 0,
         }
@@ -168,7 +168,6 @@ impl Supervisor {
                 Setback::Deaf => {
                     let loss = loss.get_or_insert(Loss {
                         at: aio::now(),
-                        cause: LostCause::Unreachable,
                         restarted: false,
                     });
                     (loss.at, loss.restarted) = (aio::now(), false);
@@ -241,18 +240,18 @@ impl Supervisor {
             return Err(self.refused(source).into());
         }
         let quick = aio::now().saturating_since(started) < TOO_QUICK;
-        if quick && traits.shared_keys && !self.keys.fresh && self.generations == 0 {
+        if quick && traits.shared_keys && !self.keys.fresh && !self.began {
             // Our own session of a moment ago still stands, and will take this one along.
             return Err(Setback::Deaf);
         }
-        self.generations += 1;
+        self.began = true;
         let stream_id = if traits.subsessions {
             format!("{id}-s")
         } else {
             id
         };
         let router = Arc::clone(&self.router);
-        let generation = Generation::new(self.generations, stream_id.clone(), router);
+        let generation = Generation::new(stream_id.clone(), router);
         let control = Control::spawn(connection, Arc::clone(&generation));
         let mut group = Group {
             generation,
