@@ -154,7 +154,6 @@ impl Supervisor {
                     self.silence_hubs();
                     loss = Some(Loss {
                         at: aio::now(),
-                        cause,
                         restarted: false,
                     });
                     self.stage(Stage::Waiting, None);
