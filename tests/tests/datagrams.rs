@@ -28,7 +28,10 @@ async fn every_kind_of_i2pd_goes_beside_streams_on_one_destination() -> Result<(
 async fn beside_streams(a: &I2p, b: &I2p, kind: DatagramKind) -> Result<()> {
     let open = |i2p: &I2p| {
         let kinds = [kind, DatagramKind::Raw];
-        i2p.session().tunnels(Tunnels::hops(1)).datagram_kinds(&kinds).open()
+        i2p.session()
+            .tunnels(Tunnels::hops(1))
+            .datagram_kinds(&kinds)
+            .open()
     };
     let (server, client) = tokio::try_join!(open(a), open(b))?;
     let listener = server.listen().await?;
@@ -97,7 +100,11 @@ async fn round_trip(
             Err(_) => continue,
         }
     };
-    ensure!(incoming.payload == payload, "the payload differs: {} bytes", incoming.payload.len());
+    ensure!(
+        incoming.payload == payload,
+        "the payload differs: {} bytes",
+        incoming.payload.len()
+    );
     let back = match incoming.from {
         None => client.address(),
         Some(from) => {
@@ -115,7 +122,10 @@ async fn round_trip(
     ensure!(reply.payload == payload, "the reply differs");
     // What was sent twice comes twice: empty the sockets.
     for socket in [here, there] {
-        while tokio::time::timeout(Duration::from_millis(300), socket.recv_from()).await.is_ok() {}
+        while tokio::time::timeout(Duration::from_millis(300), socket.recv_from())
+            .await
+            .is_ok()
+        {}
     }
     Ok(())
 }
@@ -124,6 +134,10 @@ async fn round_trip(
 async fn the_older_i2pd_has_kind_1_and_raw_beside_streams() -> Result<()> {
     let network = network(Peer::Stable, 6).await?;
     let (a, b) = (on_router(&network, 0).await?, on_router(&network, 1).await?);
-    ensure!(!a.capabilities().has(Capability::Datagrams(DatagramKind::Datagram2)), "kind 2");
+    ensure!(
+        !a.capabilities()
+            .has(Capability::Datagrams(DatagramKind::Datagram2)),
+        "kind 2"
+    );
     beside_streams(&a, &b, DatagramKind::Datagram1).await
 }

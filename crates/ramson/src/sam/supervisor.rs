@@ -82,8 +82,23 @@ impl Drop for Group {
 /// A session that was ready and is not any more.
 struct Loss {
     at: Instant,
+    /// Since when the router can have begun to clean the old session up; unknown while it is
+    /// silent.
+    cleaned_from: Option<Instant>,
     /// The router's program ended meanwhile, so that it knows nothing of the old session.
     restarted: bool,
+}
+
+impl Loss {
+    fn now(cause: LostCause) -> Self {
+        let at = aio::now();
+        let cleaned_from = (cause != LostCause::NoAnswer).then_some(at);
+        Self {
+            at,
+            cleaned_from,
+            restarted: false,
+        }
+    }
 }
 
 /// Why a session did not come up.
@@ -152,10 +167,7 @@ impl Supervisor {
                     self.current.send_replace(Current::Pending);
                     drop(group);
                     self.silence_hubs();
-                    loss = Some(Loss {
-                        at: aio::now(),
-                        restarted: false,
-                    });
+                    loss = Some(Loss::now(cause));
                     self.stage(Stage::Waiting, None);
                     self.tell(Event::Lost { cause });
                     continue;
@@ -165,11 +177,8 @@ impl Supervisor {
             self.silence_hubs();
             let error = match setback {
                 Setback::Deaf => {
-                    let loss = loss.get_or_insert(Loss {
-                        at: aio::now(),
-                        restarted: false,
-                    });
-                    (loss.at, loss.restarted) = (aio::now(), false);
+                    let loss = loss.get_or_insert(Loss::now(LostCause::Unreachable));
+                    (loss.cleaned_from, loss.restarted) = (Some(aio::now()), false);
                     continue;
                 }
                 Setback::Failed(error) => error,
@@ -287,7 +296,8 @@ impl Supervisor {
         };
         // Some more at random, so that the sessions of one router do not come back all at once.
         let jitter = traits.key_rest.mul_f64(0.3 * random_unit());
-        let until = loss.at + traits.key_rest + jitter;
+        let from = *loss.cleaned_from.get_or_insert_with(aio::now);
+        let until = from + traits.key_rest + jitter;
         let left = until.saturating_since(aio::now());
         if left.is_zero() {
             return;
