@@ -33,3 +33,6 @@ pub use client::{Awaited, Client, ClientConfig, Event, Failure, StateError};
 
 mod bridge;
 pub use bridge::{Bridge, BridgeEvent, BridgeLimits, BridgeTimeout};
+
+#[cfg(test)]
+mod tests;
