@@ -1,10 +1,5 @@
 use crate::*;
 
-fn request(text: &str) -> Result<(Vec<String>, Vec<(String, String)>, Vec<String>), LineError> {
-    Line::parse_request(text)
-        .map(|line| (line.words.clone(), line.pairs.clone(), line.bare.clone()))
-}
-
 fn pairs(text: &str) -> Vec<(String, String)> {
     Line::parse_request(text).unwrap().pairs.clone()
 }
@@ -63,14 +58,16 @@ fn quotes_and_escapes() {
 
 #[test]
 fn words_without_a_value() {
-    let (words, pairs, bare) = request("SESSION CREATE SILENT A=1 PROTOCOL 40 30").unwrap();
-    assert_eq!(words, ["SESSION", "CREATE", "SILENT"]);
-    assert_eq!(pairs, [pair("A", "1")]);
-    assert_eq!(bare, ["PROTOCOL", "40", "30"]);
+    let line = Line::parse_request("SESSION CREATE SILENT A=1 PROTOCOL 40 30").unwrap();
+    assert_eq!(line.words, ["SESSION", "CREATE", "SILENT"]);
+    assert_eq!(line.pairs, [pair("A", "1")]);
+    assert_eq!(line.bare, ["PROTOCOL", "40", "30"]);
+    assert!(line.has_word("SILENT") && line.has_word("PROTOCOL") && !line.has_word("SESSION"));
 }
 
 #[test]
 fn each_error_has_its_cause() {
+    let request = Line::parse_request;
     assert_eq!(request(""), Err(LineError::Empty));
     assert_eq!(request(" \t \r\n"), Err(LineError::Empty));
     assert_eq!(request("A B k=\"open"), Err(LineError::OpenQuote));
