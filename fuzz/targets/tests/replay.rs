@@ -1,5 +1,7 @@
 //! Replays the corpora, then runs every target over mutations of them.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
+
 use std::{fs, path::Path};
 
 use ramson_fuzz_targets::{TARGETS, Target};
