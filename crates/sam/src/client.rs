@@ -543,9 +543,7 @@ impl Client {
                 Ok(Some(line)) => self.handle_line(&line),
                 Ok(None) => return,
                 Err(LineError::NotUtf8) if foreign.is_some() => {
-                    self.fail(Failure::NotSam {
-                        first_bytes: foreign.unwrap_or_default(),
-                    });
+                    self.fail(not_sam(&foreign.unwrap_or_default()));
                 }
                 Err(error) => self.fail_line(error),
             }
@@ -553,12 +551,12 @@ impl Client {
     }
 
     /// Returns how the answer to HELLO starts if it is nothing of SAM's.
-    fn foreign_start(&self) -> Option<String> {
+    fn foreign_start(&self) -> Option<Vec<u8>> {
         let start = self.input.peek();
         let start = start.get(..EXCERPT).unwrap_or(start);
         let start = start.split(|b| *b == b'\n').next().unwrap_or_default();
         let foreign = self.awaited() == Awaited::Hello && !start.starts_with(b"HELLO REPLY");
-        foreign.then(|| excerpt(&String::from_utf8_lossy(start)))
+        foreign.then(|| start.to_vec())
     }
 
     fn fail_line(&mut self, error: LineError) {
@@ -577,9 +575,7 @@ impl Client {
             Err(error) => return self.fail_line(error),
         };
         if self.awaited() == Awaited::Hello && !line.is("HELLO", "REPLY") && !is_early(&line) {
-            return self.fail(Failure::NotSam {
-                first_bytes: excerpt(text),
-            });
+            return self.fail(not_sam(text.as_bytes()));
         }
         if self.state == State::Accepting && !is_command(&line) {
             match PeerLine::parse(text) {
@@ -741,9 +737,7 @@ impl Client {
                 Ok(Some(line)) => self.handle_line(&line),
                 Ok(None) => {}
                 Err(LineError::NotUtf8) if foreign.is_some() => {
-                    self.fail(Failure::NotSam {
-                        first_bytes: foreign.unwrap_or_default(),
-                    });
+                    self.fail(not_sam(&foreign.unwrap_or_default()));
                 }
                 Err(error) => self.fail_line(error),
             }
@@ -844,7 +838,8 @@ fn words(result: &ResultCode, message: &Option<String>) -> String {
     message.clone().unwrap_or_else(|| result.to_string())
 }
 
-fn excerpt(text: &str) -> String {
-    let start: String = text.chars().take(EXCERPT).collect();
-    start.escape_default().to_string()
+fn not_sam(start: &[u8]) -> Failure {
+    let start = start.get(..EXCERPT).unwrap_or(start);
+    let first_bytes = String::from_utf8_lossy(start).escape_default().to_string();
+    Failure::NotSam { first_bytes }
 }

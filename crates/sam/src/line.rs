@@ -322,7 +322,7 @@ pub(crate) struct LineWriter(String);
 
 impl LineWriter {
     pub(crate) fn new(words: &str) -> Self {
-        LineWriter(words.to_owned())
+        LineWriter(words.chars().map(flat).collect())
     }
 
     /// Adds ` KEY=VALUE`, the value in quotes when it has white space, a quote or a backslash.

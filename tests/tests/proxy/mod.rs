@@ -9,14 +9,14 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{AbortHandle, JoinSet};
 
 /// The proxy; it ends when dropped.
-pub struct Proxy {
+pub(crate) struct Proxy {
     address: SocketAddr,
     sessions: Arc<Mutex<Vec<AbortHandle>>>,
     accepting: AbortHandle,
 }
 
 impl Proxy {
-    pub async fn start(to: SocketAddr) -> Result<Self> {
+    pub(crate) async fn start(to: SocketAddr) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
         let sessions = Arc::new(Mutex::new(Vec::new()));
@@ -41,12 +41,12 @@ impl Proxy {
         })
     }
 
-    pub fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// Closes every connection that created a session; returns how many.
-    pub fn cut_sessions(&self) -> usize {
+    pub(crate) fn cut_sessions(&self) -> usize {
         let mut sessions = self.sessions.lock().unwrap();
         let open = sessions
             .iter()
