@@ -148,6 +148,7 @@ mod tests {
             routers: vec![RouterState {
                 pid: Some(1),
                 info: RouterInfo {
+                    peer: Peer::Current,
                     sam: ([127, 0, 0, 1], 20_003).into(),
                     sam_udp: ([127, 0, 0, 1], 20_002).into(),
                     transport: ([127, 0, 0, 1], 20_001).into(),
