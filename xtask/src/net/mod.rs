@@ -160,7 +160,12 @@ impl Network {
                 peer,
                 installation: floodfill.unwrap_or(&installation),
                 ports,
-                floodfill: peer != Peer::Emissary,
+                floodfill: match spec.peer {
+                    // The first and the last, which the check for readiness uses, are not: a
+                    // floodfill of this age may keep a LeaseSet of its own to itself.
+                    Peer::Old => (1..=FLOODFILLS).contains(&index),
+                    _ => peer != Peer::Emissary,
+                },
                 namespace: namespace.clone(),
             })?);
         }
