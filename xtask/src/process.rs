@@ -146,7 +146,9 @@ fn mortal(command: &[OsString]) -> Command {
         .arg(r#"[ "$PPID" = "$1" ] || exit 125; shift; exec "$@""#)
         .arg("sh")
         .arg(std::process::id().to_string())
-        .args(command);
+        .args(command)
+        // What they print is read from files.
+        .env("NO_COLOR", "1");
     wrapped
 }
 

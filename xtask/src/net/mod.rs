@@ -35,7 +35,7 @@ pub use state::{NetworkState, RouterState};
 pub const NAMES: [&str; 2] = ["demo.i2p", "example-site.i2p"];
 
 /// How long a new network may take until a stream has crossed it.
-const READY_WITHIN: Duration = Duration::from_secs(120);
+const READY_WITHIN: Duration = Duration::from_secs(180);
 
 /// i2pd counts a network with fewer floodfills as one to reseed.
 const FLOODFILLS: usize = 3;
