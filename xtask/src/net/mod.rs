@@ -88,7 +88,7 @@ impl NetworkSpec {
 
 /// Where to reach one router and what belongs to it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct RouterInfo {
+pub struct RouterAccess {
     /// The kind of router it is.
     pub peer: Peer,
     /// The SAM bridge, TCP.
@@ -258,12 +258,12 @@ impl Network {
     ///
     /// # Errors
     /// When there are not that many routers.
-    pub fn router(&self, index: usize) -> Result<&RouterInfo> {
+    pub fn router(&self, index: usize) -> Result<&RouterAccess> {
         Ok(self.process(index)?.info())
     }
 
     /// All routers, in order.
-    pub fn routers(&self) -> impl Iterator<Item = &RouterInfo> {
+    pub fn routers(&self) -> impl Iterator<Item = &RouterAccess> {
         self.routers.iter().map(RouterProcess::info)
     }
 
@@ -416,10 +416,22 @@ impl Network {
     /// Ends all routers: asked first, killed after two seconds.
     ///
     /// # Errors
-    /// None at present; the network is gone afterwards in any case.
+    /// When a router had ended by itself before. The network is gone in any case.
     pub fn stop(self) -> Result<()> {
+        let ended: Vec<_> = self
+            .routers
+            .iter()
+            .filter_map(RouterProcess::ended)
+            .collect();
         router::end_all(&self.routers, Duration::from_secs(2));
-        Ok(())
+        if ended.is_empty() {
+            return Ok(());
+        }
+        bail!(
+            "{}; see the logs in {}",
+            ended.join("; "),
+            self.folder().display()
+        )
     }
 
     fn process(&self, index: usize) -> Result<&RouterProcess> {

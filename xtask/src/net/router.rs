@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use super::namespace::{Forward, Namespace, Way, Ways};
 use super::ports::RouterPorts;
 use super::sam::SamSocket;
-use super::{Name, RouterInfo, config};
+use super::{Name, RouterAccess, config};
 use crate::peers::{Installation, Peer};
 use crate::process::{self, Process};
 
@@ -38,7 +38,7 @@ pub(super) struct RouterPlan<'a> {
 #[derive(Debug)]
 pub(super) struct RouterProcess {
     index: usize,
-    info: RouterInfo,
+    info: RouterAccess,
     command: Vec<OsString>,
     output: PathBuf,
     process: Mutex<Option<Process>>,
@@ -107,7 +107,6 @@ impl RouterProcess {
                 ("--certsdir", &home.join("certificates")),
                 ("--pidfile", &home.join("i2pd.pid")),
             ] {
-                // The form `--option value` is refused by i2pd 2.45.
                 let mut argument = OsString::from(option);
                 argument.push("=");
                 argument.push(path);
@@ -116,7 +115,7 @@ impl RouterProcess {
             log
         };
         let (sam, sam_udp) = (ports.sam, ports.sam_udp);
-        let info = RouterInfo {
+        let info = RouterAccess {
             peer,
             sam: SocketAddr::new(outside, sam),
             sam_udp: SocketAddr::new(outside, sam_udp),
@@ -148,7 +147,7 @@ impl RouterProcess {
         })
     }
 
-    pub(super) fn info(&self) -> &RouterInfo {
+    pub(super) fn info(&self) -> &RouterAccess {
         &self.info
     }
 
