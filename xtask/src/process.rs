@@ -2,11 +2,10 @@
 //!
 //! Each is started through `setpriv --pdeathsig KILL`, so the kernel ends it when its parent dies,
 //! however the parent dies. That signal belongs to the parent *thread*: all programs are therefore
-//! started by one thread that lives as long as this process.
+//! started by one thread that lives as long as this process, or by a [`Worker`] of the caller's.
 
 use std::ffi::OsString;
 use std::fs::OpenOptions;
-use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
@@ -34,6 +33,16 @@ impl Process {
     /// # Errors
     /// When a program is missing or the system refuses another process.
     pub fn spawn(command: &[OsString], output: &Path) -> Result<Self> {
+        static SPAWNER: OnceLock<Worker> = OnceLock::new();
+        Self::spawn_from(SPAWNER.get_or_init(Worker::start), command, output)
+    }
+
+    /// Starts `command` from the thread of `worker`, in whose network namespace it then is. The
+    /// end of that thread ends the program.
+    ///
+    /// # Errors
+    /// As [`Process::spawn`].
+    pub fn spawn_from(worker: &Worker, command: &[OsString], output: &Path) -> Result<Self> {
         let log = OpenOptions::new()
             .create(true)
             .append(true)
@@ -42,12 +51,9 @@ impl Process {
         let errors = log.try_clone().context("cannot share the log file")?;
         let mut command = mortal(command);
         command.stdin(Stdio::null()).stdout(log).stderr(errors);
-        Self::adopt(command)
-    }
-
-    /// Starts `command`, made by [`mortal`], with its streams as the caller set them.
-    fn adopt(command: Command) -> Result<Self> {
-        let child = fork_in_spawner(command)?;
+        let child = worker
+            .run(move || command.spawn())?
+            .context("cannot start setpriv (Debian package util-linux)")?;
         let pid = child.id();
         let handle = i32::try_from(pid)
             .ok()
@@ -133,14 +139,16 @@ impl Drop for Process {
 ///
 /// The shell in between closes the gap before the signal is armed: a program whose parent has
 /// changed by then does not start.
-pub fn mortal(command: &[OsString]) -> Command {
+fn mortal(command: &[OsString]) -> Command {
     let mut wrapped = Command::new("setpriv");
     wrapped
         .args(["--pdeathsig", "KILL", "--", "sh", "-c"])
         .arg(r#"[ "$PPID" = "$1" ] || exit 125; shift; exec "$@""#)
         .arg("sh")
         .arg(std::process::id().to_string())
-        .args(command);
+        .args(command)
+        // What they print is read from files.
+        .env("NO_COLOR", "1");
     wrapped
 }
 
@@ -178,35 +186,40 @@ pub fn describe(status: ExitStatus) -> String {
     }
 }
 
-type Request = (Command, Sender<io::Result<Child>>);
+/// A thread that runs what it is given, one after the other, until its `Worker` is dropped.
+#[derive(Debug)]
+pub struct Worker {
+    jobs: Mutex<Sender<Job>>,
+}
 
-fn fork_in_spawner(command: Command) -> Result<Child> {
-    static SPAWNER: OnceLock<Mutex<Sender<Request>>> = OnceLock::new();
-    let program = command.get_program().to_owned();
-    let spawner = SPAWNER.get_or_init(|| {
-        let (sender, requests) = channel::<Request>();
-        std::thread::spawn(move || {
-            for (mut command, reply) in requests {
-                reply.send(command.spawn()).ok();
-            }
+type Job = Box<dyn FnOnce() + Send>;
+
+impl Worker {
+    /// Starts the thread.
+    pub fn start() -> Self {
+        let (jobs, queue) = channel::<Job>();
+        std::thread::spawn(move || queue.into_iter().for_each(|job| job()));
+        Self {
+            jobs: Mutex::new(jobs),
+        }
+    }
+
+    /// Runs `job` on the thread and returns what it returned.
+    ///
+    /// # Errors
+    /// When this or an earlier job panicked.
+    pub fn run<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+        let (reply, answer) = channel();
+        let job = Box::new(move || {
+            reply.send(job()).ok();
         });
-        Mutex::new(sender)
-    });
-    let (reply, child) = channel();
-    spawner
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .send((command, reply))
-        .context("the thread that starts programs has ended")?;
-    child
-        .recv()
-        .context("the thread that starts programs has ended")?
-        .with_context(|| {
-            format!(
-                "cannot start {} (Debian package util-linux)",
-                program.to_string_lossy()
-            )
-        })
+        self.jobs
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .send(job)
+            .ok();
+        answer.recv().context("a worker thread has ended")
+    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! A real network of current i2pd routers, from start to end.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -39,8 +41,25 @@ fn a_network_carries_streams_survives_a_restart_and_leaves_nothing() {
     let crossing = network.cross(1, 5, Duration::from_secs(120)).unwrap();
     println!("after the restart: {crossing}");
 
+    let sam = network.router(4).unwrap().sam;
     network.suspend(4).unwrap();
+    let silent = TcpStream::connect(sam).unwrap();
+    silent
+        .set_read_timeout(Some(Duration::from_millis(300)))
+        .unwrap();
+    (&silent).write_all(b"HELLO VERSION\n").unwrap();
+    assert!(
+        (&silent).read(&mut [0; 64]).is_err(),
+        "a halted router answers"
+    );
     network.resume(4).unwrap();
+    silent
+        .set_read_timeout(Some(Duration::from_secs(10)))
+        .unwrap();
+    assert!(
+        (&silent).read(&mut [0; 64]).unwrap() > 0,
+        "a resumed router goes on"
+    );
 
     network.stop().unwrap();
     for pid in pids {

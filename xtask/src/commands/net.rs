@@ -64,6 +64,14 @@ impl Up {
     /// Owns the network until its time is over or this process is ended.
     fn keep(self) -> Result<()> {
         refuse_second()?;
+        // Two that start at the same time would not see each other's state.
+        let lock = workspace::networks().join("up.lock");
+        std::fs::create_dir_all(workspace::networks())?;
+        let lock =
+            File::create(&lock).with_context(|| format!("cannot open {}", lock.display()))?;
+        if lock.try_lock().is_err() {
+            bail!("another `cargo xtask net up` is starting a network; wait for it");
+        }
         let deadline = Instant::now() + Duration::from_secs(self.minutes.saturating_mul(60));
         eprintln!(
             "net: starting {} {} routers",

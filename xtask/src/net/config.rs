@@ -8,11 +8,16 @@ use super::ports::RouterPorts;
 /// of reseed hosts when it is given none.
 const NOWHERE: &str = "https://127.0.0.1:1/";
 
-/// Returns the `i2pd.conf` of a router at `address`.
+/// Returns the `i2pd.conf` of a router at `address`, without options it does not know.
 ///
 /// The address book stays on, because without it STREAM CONNECT crashes i2pd 2.45; its
 /// subscriptions point at a name that cannot exist.
-pub(super) fn i2pd(address: IpAddr, ports: &RouterPorts, knows: impl Fn(&str) -> bool) -> String {
+pub(super) fn i2pd(
+    address: IpAddr,
+    ports: RouterPorts,
+    floodfill: bool,
+    knows: impl Fn(&str) -> bool,
+) -> String {
     let RouterPorts {
         network_id,
         transport,
@@ -28,7 +33,7 @@ ipv4 = true
 ipv6 = false
 nat = false
 reservedrange = false
-floodfill = true
+floodfill = {floodfill}
 bandwidth = X
 share = 100
 log = file
@@ -94,6 +99,54 @@ outbound.quantity = 1
     text
 }
 
+/// Returns the `router.toml` of an emissary at `address`.
+///
+/// It takes the lack of a table for the lack of the service. The empty address book reads its
+/// files and downloads nothing.
+pub(super) fn emissary(address: IpAddr, ports: RouterPorts) -> String {
+    let RouterPorts {
+        network_id,
+        transport,
+        sam_udp,
+        sam,
+    } = ports;
+    format!(
+        "net_id = {network_id}
+allow_local = true
+insecure_tunnels = true
+floodfill = false
+
+[address-book]
+
+[bandwidth]
+bandwidth = 10000000
+share_ratio = 0.9
+
+[transit]
+max_tunnels = 1000
+
+[ntcp2]
+port = {transport}
+ipv4 = true
+ipv4_host = \"{address}\"
+ipv6 = false
+publish = true
+
+[ssu2]
+port = {transport}
+ipv4 = true
+ipv4_host = \"{address}\"
+ipv6 = false
+publish = true
+
+[sam]
+host = \"{address}\"
+tcp_port = {sam}
+udp_port = {sam_udp}
+"
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -113,10 +166,11 @@ mod tests {
                 .and_then(|rest| rest.strip_suffix(']'))
             {
                 current = name;
-            } else if let Some((name, value)) = line.split_once('=') {
-                if current == section && name.trim() == key {
-                    return Some(value.trim());
-                }
+            } else if let Some((name, value)) = line.split_once('=')
+                && current == section
+                && name.trim() == key
+            {
+                return Some(value.trim());
             }
         }
         None
@@ -124,7 +178,7 @@ mod tests {
 
     #[test]
     fn an_i2pd_router_looks_nowhere_but_at_its_network() {
-        let text = i2pd([127, 0, 0, 1].into(), &PORTS, |_| true);
+        let text = i2pd([127, 0, 0, 1].into(), PORTS, true, |_| true);
         assert_eq!(value(&text, "", "netid"), Some("77"));
         assert_eq!(value(&text, "", "reservedrange"), Some("false"));
         assert_eq!(value(&text, "reseed", "urls"), Some("https://127.0.0.1:1/"));
@@ -143,9 +197,27 @@ mod tests {
 
     #[test]
     fn options_an_old_router_would_refuse_are_left_out() {
-        let text = i2pd([198, 18, 1, 1].into(), &PORTS, |_| false);
+        let text = i2pd([198, 18, 1, 1].into(), PORTS, true, |_| false);
         assert_eq!(value(&text, "sam", "portudp"), None);
         assert!(!text.contains("[shareddest]"));
         assert_eq!(value(&text, "", "address4"), Some("198.18.1.1"));
+    }
+
+    #[test]
+    fn an_emissary_has_no_service_that_looks_outside() {
+        let text = emissary([127, 0, 0, 1].into(), PORTS);
+        assert_eq!(value(&text, "", "net_id"), Some("77"));
+        assert_eq!(value(&text, "", "allow_local"), Some("true"));
+        assert_eq!(value(&text, "ssu2", "publish"), Some("true"));
+        for service in [
+            "reseed",
+            "port-forwarding",
+            "http-proxy",
+            "socks-proxy",
+            "metrics",
+        ] {
+            assert!(!text.contains(service), "{service}");
+        }
+        assert_eq!(value(&text, "address-book", "default"), None);
     }
 }

@@ -7,13 +7,16 @@
 
 mod config;
 mod folder;
+mod namespace;
 mod ports;
 mod ready;
 mod router;
 mod sam;
 mod state;
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -21,19 +24,21 @@ use serde::{Deserialize, Serialize};
 
 use crate::peers::{self, Peer};
 use folder::NetworkFolder;
+use namespace::Namespace;
 use ports::PortBlock;
 pub use ready::Crossing;
-use router::RouterProcess;
+use router::{RouterPlan, RouterProcess};
 pub use sam::SamSocket;
 pub use state::{NetworkState, RouterState};
-
-use std::net::SocketAddr;
 
 /// The names in the address book of every router.
 pub const NAMES: [&str; 2] = ["demo.i2p", "example-site.i2p"];
 
 /// How long a new network may take until a stream has crossed it.
-const READY_WITHIN: Duration = Duration::from_secs(120);
+const READY_WITHIN: Duration = Duration::from_secs(180);
+
+/// i2pd counts a network with fewer floodfills as one to reseed.
+const FLOODFILLS: usize = 3;
 
 /// What a network is to be made of.
 #[derive(Clone, Debug)]
@@ -55,11 +60,37 @@ impl NetworkSpec {
             wait_until_ready: true,
         }
     }
+
+    /// The kind of each router: all the same, except that emissary's floodfills do not answer
+    /// encrypted look-ups and i2pd takes their place, behind the others.
+    fn line_up(&self) -> Result<Vec<Peer>> {
+        let least = if self.peer == Peer::Emissary {
+            FLOODFILLS + 2
+        } else {
+            FLOODFILLS
+        };
+        let most = ports::MAX_ROUTERS;
+        if !(least..=most).contains(&self.routers) {
+            bail!(
+                "a network of {} has {least} to {most} routers, not {}",
+                self.peer.name(),
+                self.routers
+            );
+        }
+        let mut line_up = vec![self.peer; self.routers];
+        if self.peer == Peer::Emissary {
+            let floodfills = FLOODFILLS.max(self.routers / 2);
+            line_up.splice(self.routers - floodfills.., vec![Peer::Current; floodfills]);
+        }
+        Ok(line_up)
+    }
 }
 
 /// Where to reach one router and what belongs to it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct RouterInfo {
+pub struct RouterAccess {
+    /// The kind of router it is.
+    pub peer: Peer,
     /// The SAM bridge, TCP.
     pub sam: SocketAddr,
     /// Where its SAM bridge takes datagrams, UDP.
@@ -104,28 +135,48 @@ impl Network {
     /// When routers cannot be had or started, or no stream crosses the network in time. The text
     /// names the log to look into.
     pub fn start(spec: NetworkSpec) -> Result<Self> {
-        let limit = ports::MAX_ROUTERS;
-        if !(3..=limit).contains(&spec.routers) {
-            bail!("a network has 3 to {limit} routers, not {}", spec.routers);
-        }
-        let installation = match spec.peer {
-            Peer::Current | Peer::Stable => peers::install(spec.peer)?,
-            Peer::Old | Peer::Emissary => {
-                bail!("networks of {} are not there yet", spec.peer.name())
-            }
+        let line_up = spec.line_up()?;
+        let installation = peers::install(spec.peer)?;
+        let floodfills = match spec.peer {
+            Peer::Emissary => Some(peers::install(Peer::Current)?),
+            Peer::Current | Peer::Stable | Peer::Old => None,
         };
         let began = Instant::now();
         let ports = PortBlock::claim(spec.routers)?;
         let folder = NetworkFolder::create(ports.network_id())?;
+        let namespace = match spec.peer {
+            Peer::Old => {
+                let addresses: Vec<_> = (0..spec.routers).map(router::namespace_address).collect();
+                Some(Arc::new(Namespace::create(&addresses)?))
+            }
+            Peer::Current | Peer::Stable | Peer::Emissary => None,
+        };
         let mut routers = Vec::new();
-        for (index, ports) in ports.routers().into_iter().enumerate() {
-            let home = folder.path().join(format!("router-{index}"));
-            routers.push(RouterProcess::create(index, &home, &installation, &ports)?);
+        for (index, (peer, ports)) in line_up.into_iter().zip(ports.routers()).enumerate() {
+            let floodfill = floodfills.as_ref().filter(|_| peer != spec.peer);
+            routers.push(RouterProcess::create(RouterPlan {
+                index,
+                home: folder.path().join(format!("router-{index}")),
+                peer,
+                installation: floodfill.unwrap_or(&installation),
+                ports,
+                floodfill: match spec.peer {
+                    // The first and the last, which the check for readiness uses, are not: a
+                    // floodfill of this age may keep a LeaseSet of its own to itself.
+                    Peer::Old => (1..=FLOODFILLS).contains(&index),
+                    _ => peer != Peer::Emissary,
+                },
+                namespace: namespace.clone(),
+            })?);
+        }
+        let mut version = installation.version;
+        if let Some(floodfills) = floodfills {
+            version += &format!(" with {}", floodfills.version);
         }
         let mut network = Self {
             routers,
             names: Vec::new(),
-            version: installation.version,
+            version,
             peer: spec.peer,
             ready_after: None,
             folder,
@@ -140,7 +191,11 @@ impl Network {
             router.wait_for_sam()?;
         }
         if spec.wait_until_ready {
-            let crossing = network.cross(0, spec.routers - 1, READY_WITHIN)?;
+            let ends = network
+                .routers()
+                .filter(|router| router.peer == spec.peer)
+                .count();
+            let crossing = network.cross(0, ends - 1, READY_WITHIN)?;
             eprintln!("net: {crossing}");
             network.ready_after = Some(began.elapsed());
         }
@@ -155,7 +210,8 @@ impl Network {
         for router in &self.routers {
             router.wait_for_sam()?;
         }
-        let mut sam = SamSocket::connect(self.router(0)?.sam)?;
+        // The last one is an i2pd in every network.
+        let mut sam = SamSocket::connect(self.router(self.len() - 1)?.sam)?;
         for name in NAMES {
             let (destination, private) = sam.generate()?;
             let keys = name.strip_suffix(".i2p").unwrap_or(name);
@@ -175,15 +231,10 @@ impl Network {
 
     /// Gives every router the RouterInfos of all others, and the names.
     fn seed(&self) -> Result<()> {
-        let hosts: String = self
-            .names
-            .iter()
-            .map(|name| format!("{}={}\n", name.name, name.destination))
-            .collect();
         let infos = self.routers.iter().map(RouterProcess::read_router_info);
         let infos = infos.collect::<Result<Vec<_>>>()?;
         for (index, router) in self.routers.iter().enumerate() {
-            router.write_hosts(&hosts)?;
+            router.write_names(&self.names)?;
             for (other, info) in infos.iter().enumerate() {
                 if other != index {
                     router.write_known_router(info)?;
@@ -207,12 +258,12 @@ impl Network {
     ///
     /// # Errors
     /// When there are not that many routers.
-    pub fn router(&self, index: usize) -> Result<&RouterInfo> {
+    pub fn router(&self, index: usize) -> Result<&RouterAccess> {
         Ok(self.process(index)?.info())
     }
 
     /// All routers, in order.
-    pub fn routers(&self) -> impl Iterator<Item = &RouterInfo> {
+    pub fn routers(&self) -> impl Iterator<Item = &RouterAccess> {
         self.routers.iter().map(RouterProcess::info)
     }
 
@@ -365,10 +416,22 @@ impl Network {
     /// Ends all routers: asked first, killed after two seconds.
     ///
     /// # Errors
-    /// None at present; the network is gone afterwards in any case.
+    /// When a router had ended by itself before. The network is gone in any case.
     pub fn stop(self) -> Result<()> {
+        let ended: Vec<_> = self
+            .routers
+            .iter()
+            .filter_map(RouterProcess::ended)
+            .collect();
         router::end_all(&self.routers, Duration::from_secs(2));
-        Ok(())
+        if ended.is_empty() {
+            return Ok(());
+        }
+        bail!(
+            "{}; see the logs in {}",
+            ended.join("; "),
+            self.folder().display()
+        )
     }
 
     fn process(&self, index: usize) -> Result<&RouterProcess> {

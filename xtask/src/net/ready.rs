@@ -13,6 +13,10 @@ use super::sam::SamSocket;
 /// a lost first packet only after nine seconds, so trying anew is quicker.
 const ATTEMPT: Duration = Duration::from_secs(3);
 
+/// How long the same two sessions are tried. A session whose first LeaseSet got lost stays
+/// unreachable for long; a new one has a new chance.
+const SESSIONS: Duration = Duration::from_secs(30);
+
 /// The pause before the next attempt: i2pd refuses at once while it cannot find the LeaseSet, and
 /// nothing tells when it could.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -20,7 +24,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// How long the parts of a crossing took.
 #[derive(Clone, Copy, Debug)]
 pub struct Crossing {
-    /// Until both sessions had their tunnels.
+    /// Until both sessions had their tunnels, and earlier ones had been given up.
     pub sessions: Duration,
     /// From then until the answer had come back over the stream.
     pub stream: Duration,
@@ -49,27 +53,33 @@ pub(super) fn cross(
 ) -> Result<Crossing> {
     let began = Instant::now();
     let deadline = began + timeout;
-    let client = std::thread::spawn(move || Session::open(from, hops, deadline));
-    let server = Session::open(to, hops, deadline);
-    let client = client.join().ok().context("the client thread panicked")??;
-    let server = server?;
-    let sessions = began.elapsed();
     let mut attempts = 0;
     loop {
-        attempts += 1;
-        match exchange(&client, &server, ATTEMPT * attempts) {
-            Ok(()) => {
-                let stream = began.elapsed() - sessions;
-                return Ok(Crossing {
-                    sessions,
-                    stream,
-                    attempts,
-                });
-            }
-            Err(error) if Instant::now() >= deadline => {
+        let client = std::thread::spawn(move || Session::open(from, hops, deadline));
+        let server = Session::open(to, hops, deadline);
+        let client = client.join().ok().context("the client thread panicked")??;
+        let server = server?;
+        let opened = Instant::now();
+        for attempt in 1.. {
+            attempts += 1;
+            let error = match exchange(&client, &server, ATTEMPT * attempt) {
+                Ok(()) => {
+                    let sessions = opened - began;
+                    return Ok(Crossing {
+                        sessions,
+                        stream: opened.elapsed(),
+                        attempts,
+                    });
+                }
+                Err(error) => error,
+            };
+            if Instant::now() >= deadline {
                 return Err(error.context(format!("{attempts} attempts")));
             }
-            Err(_) => std::thread::sleep(PAUSE),
+            if opened.elapsed() >= SESSIONS {
+                break;
+            }
+            std::thread::sleep(PAUSE);
         }
     }
 }

@@ -2,32 +2,49 @@
 
 use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
-use data_encoding::{Encoding, Specification};
+use data_encoding::{BASE32_NOPAD, Encoding, Specification};
 use rustix::process::Signal;
 use sha2::{Digest, Sha256};
 
+use super::namespace::{Forward, Namespace, Way, Ways};
 use super::ports::RouterPorts;
 use super::sam::SamSocket;
-use super::{RouterInfo, config};
-use crate::peers::Installation;
+use super::{Name, RouterAccess, config};
+use crate::peers::{Installation, Peer};
 use crate::process::{self, Process};
 
 /// How long a router may take to open its SAM bridge; usually it needs a tenth of a second.
 const SAM_WITHIN: Duration = Duration::from_secs(30);
 
+/// What a router is to be.
+pub(super) struct RouterPlan<'a> {
+    pub(super) index: usize,
+    pub(super) home: PathBuf,
+    /// The program, which for the floodfills of a mixed network is not that of the network.
+    pub(super) peer: Peer,
+    pub(super) installation: &'a Installation,
+    pub(super) ports: RouterPorts,
+    pub(super) floodfill: bool,
+    /// Where it runs, unless on 127.0.0.1 like everybody else.
+    pub(super) namespace: Option<Arc<Namespace>>,
+}
+
 /// A router that may or may not run at present.
 #[derive(Debug)]
 pub(super) struct RouterProcess {
     index: usize,
-    info: RouterInfo,
+    info: RouterAccess,
     command: Vec<OsString>,
     output: PathBuf,
     process: Mutex<Option<Process>>,
+    /// Keep the order: the programs end before the namespace they are in.
+    _forward: Option<Forward>,
+    namespace: Option<Arc<Namespace>>,
 }
 
 /// A RouterInfo as the router itself wrote it.
@@ -37,55 +54,100 @@ pub(super) struct KnownRouter {
     bytes: Vec<u8>,
 }
 
+/// The address of router `index` in a namespace; i2pd takes all of 198.18.0.0/15 for public.
+pub(super) fn namespace_address(index: usize) -> IpAddr {
+    IpAddr::V4(Ipv4Addr::new(
+        198,
+        18,
+        u8::try_from(index + 1).unwrap_or(u8::MAX),
+        1,
+    ))
+}
+
 impl RouterProcess {
-    /// Writes the files of a router below `home`, without starting it.
-    pub(super) fn create(
-        index: usize,
-        home: &Path,
-        installation: &Installation,
-        ports: &RouterPorts,
-    ) -> Result<Self> {
-        let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    /// Writes the files of a router, without starting it.
+    pub(super) fn create(plan: RouterPlan<'_>) -> Result<Self> {
+        let RouterPlan {
+            index,
+            home,
+            peer,
+            installation,
+            ports,
+            floodfill,
+            namespace,
+        } = plan;
+        let outside = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let address = if namespace.is_some() {
+            namespace_address(index)
+        } else {
+            outside
+        };
         let data = home.join("data");
         std::fs::create_dir_all(&data)
             .with_context(|| format!("cannot create {}", data.display()))?;
-        let info = RouterInfo {
-            sam: SocketAddr::new(address, ports.sam),
-            sam_udp: SocketAddr::new(address, ports.sam_udp),
+        let output = home.join("output.log");
+        let mut command = installation.command.clone();
+        let log = if peer == Peer::Emissary {
+            let text = config::emissary(address, ports);
+            std::fs::write(data.join("router.toml"), text)?;
+            command.extend(["--base-path".into(), data.clone().into()]);
+            output.clone()
+        } else {
+            let log = home.join("i2pd.log");
+            let text = config::i2pd(address, ports, floodfill, |key| installation.knows(key));
+            let file = home.join("i2pd.conf");
+            std::fs::write(&file, text)?;
+            for (option, path) in [
+                ("--conf", &file),
+                ("--datadir", &data),
+                ("--logfile", &log),
+                // Without these it looks into folders of the system.
+                ("--tunconf", &home.join("tunnels.conf")),
+                ("--tunnelsdir", &home.join("tunnels.d")),
+                ("--certsdir", &home.join("certificates")),
+                ("--pidfile", &home.join("i2pd.pid")),
+            ] {
+                let mut argument = OsString::from(option);
+                argument.push("=");
+                argument.push(path);
+                command.push(argument);
+            }
+            log
+        };
+        let (sam, sam_udp) = (ports.sam, ports.sam_udp);
+        let info = RouterAccess {
+            peer,
+            sam: SocketAddr::new(outside, sam),
+            sam_udp: SocketAddr::new(outside, sam_udp),
             transport: SocketAddr::new(address, ports.transport),
-            log: home.join("i2pd.log"),
+            log,
             data,
         };
-        let file = home.join("i2pd.conf");
-        std::fs::write(
-            &file,
-            config::i2pd(address, ports, |key| installation.knows(key)),
-        )?;
-        let mut command = installation.command.clone();
-        for (option, path) in [
-            ("--conf", &file),
-            ("--datadir", &info.data),
-            ("--logfile", &info.log),
-            // Without these it looks into folders of the system.
-            ("--tunconf", &home.join("tunnels.conf")),
-            ("--tunnelsdir", &home.join("tunnels.d")),
-            ("--certsdir", &home.join("certificates")),
-            ("--pidfile", &home.join("i2pd.pid")),
-        ] {
-            command.push(option.into());
-            command.push(path.into());
-        }
-        let output = home.join("output.log");
+        let forward = namespace.as_ref().map(|namespace| {
+            let sam = Way {
+                outside: info.sam,
+                inside: SocketAddr::new(address, sam),
+            };
+            let sam_udp = Way {
+                outside: info.sam_udp,
+                inside: SocketAddr::new(address, sam_udp),
+            };
+            namespace.forward(Ways { sam, sam_udp })
+        });
+        let _forward = forward.transpose()?;
+        let process = Mutex::new(None);
         Ok(Self {
             index,
             info,
             command,
             output,
-            process: Mutex::new(None),
+            process,
+            _forward,
+            namespace,
         })
     }
 
-    pub(super) fn info(&self) -> &RouterInfo {
+    pub(super) fn info(&self) -> &RouterAccess {
         &self.info
     }
 
@@ -98,8 +160,11 @@ impl RouterProcess {
     }
 
     pub(super) fn start(&self) -> Result<()> {
-        let process = Process::spawn(&self.command, &self.output)
-            .with_context(|| format!("cannot start router {}", self.index))?;
+        let process = match &self.namespace {
+            Some(namespace) => Process::spawn_from(namespace.worker(), &self.command, &self.output),
+            None => Process::spawn(&self.command, &self.output),
+        };
+        let process = process.with_context(|| format!("cannot start router {}", self.index))?;
         *self.lock() = Some(process);
         Ok(())
     }
@@ -191,9 +256,31 @@ impl RouterProcess {
         Ok(())
     }
 
-    /// Writes the address book i2pd reads at its next start.
-    pub(super) fn write_hosts(&self, hosts: &str) -> Result<()> {
-        std::fs::write(self.info.data.join("hosts.txt"), hosts)?;
+    /// Writes the address book the router reads at its next start.
+    pub(super) fn write_names(&self, names: &[Name]) -> Result<()> {
+        if self.info.peer != Peer::Emissary {
+            let lines = names
+                .iter()
+                .map(|name| format!("{}={}\n", name.name, name.destination));
+            std::fs::write(self.info.data.join("hosts.txt"), lines.collect::<String>())?;
+            return Ok(());
+        }
+        let folder = self.info.data.join("addressbook");
+        std::fs::create_dir_all(folder.join("destinations"))?;
+        let mut lines = String::new();
+        for Name {
+            name, destination, ..
+        } in names
+        {
+            let bytes = i2p_base64()?.decode(destination.as_bytes())?;
+            let hash = BASE32_NOPAD.encode(&Sha256::digest(bytes)).to_lowercase();
+            lines += &format!("{name}={hash}\n");
+            std::fs::write(
+                folder.join("destinations").join(format!("{name}.txt")),
+                destination,
+            )?;
+        }
+        std::fs::write(folder.join("addresses"), lines)?;
         Ok(())
     }
 

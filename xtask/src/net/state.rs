@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-use super::{Name, RouterInfo};
+use super::{Name, RouterAccess};
 use crate::peers::Peer;
 use crate::workspace;
 
@@ -53,7 +53,7 @@ pub struct RouterState {
     pub pid: Option<u32>,
     /// Its addresses and files.
     #[serde(flatten)]
-    pub info: RouterInfo,
+    pub info: RouterAccess,
 }
 
 impl NetworkState {
@@ -147,7 +147,8 @@ mod tests {
             }],
             routers: vec![RouterState {
                 pid: Some(1),
-                info: RouterInfo {
+                info: RouterAccess {
+                    peer: Peer::Current,
                     sam: ([127, 0, 0, 1], 20_003).into(),
                     sam_udp: ([127, 0, 0, 1], 20_002).into(),
                     transport: ([127, 0, 0, 1], 20_001).into(),

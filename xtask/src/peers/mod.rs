@@ -21,7 +21,10 @@ pub enum Peer {
     Current,
     /// i2pd of Debian trixie.
     Stable,
-    /// i2pd of Debian 12; needs root and a network namespace.
+    /// i2pd of Debian 12, in a network namespace; needs root or `unshare -Ur`.
+    ///
+    /// Its SAM bridges are reached through forwards. What a bridge opens towards its client, STREAM
+    /// FORWARD and received datagrams with a PORT, ends in the namespace.
     Old,
     /// emissary as ends, current i2pd as the floodfills among them.
     Emissary,
