@@ -12,6 +12,21 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use xtask::net::{Network, NetworkSpec};
 use xtask::peers::Peer;
 
+/// The peer that `RAMSON_PEER` names; the current i2pd without it.
+///
+/// # Errors
+///
+/// When it names none.
+pub fn peer() -> Result<Peer> {
+    match std::env::var("RAMSON_PEER").as_deref() {
+        Err(_) => Ok(Peer::Current),
+        Ok(name) => [Peer::Current, Peer::Stable, Peer::Old, Peer::Emissary]
+            .into_iter()
+            .find(|peer| peer.name() == name)
+            .with_context(|| format!("RAMSON_PEER names no peer: {name}")),
+    }
+}
+
 /// Starts a network of `routers` routers; blocks a thread of its own meanwhile.
 ///
 /// # Errors

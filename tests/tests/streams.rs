@@ -4,10 +4,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use ramson::Stream;
-use ramson_tests::{exchange, network, on_router, pattern, quick_session, within};
+use ramson_tests::{exchange, network, on_router, pattern, peer, quick_session, within};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinSet;
-use xtask::peers::Peer;
 
 const STREAMS: u64 = 200;
 const EACH: usize = 64 * 1024;
@@ -15,7 +14,7 @@ const BULK: usize = 50_000_000;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_hundred_streams_at_once_and_one_large_lose_nothing() -> Result<()> {
-    let network = network(Peer::Current, 6).await?;
+    let network = network(peer()?, 6).await?;
     let server = quick_session(&on_router(&network, 0).await?).await?;
     let client = quick_session(&on_router(&network, 1).await?).await?;
     let listener = server.listen().await?;

@@ -21,4 +21,5 @@
 pub mod net;
 pub mod peers;
 pub mod process;
+pub mod setup;
 pub mod workspace;

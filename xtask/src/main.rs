@@ -19,6 +19,10 @@ enum Commands {
     /// Run a closed network of real routers on this machine.
     #[command(subcommand)]
     Net(commands::net::Net),
+    /// Run everything that must pass.
+    Test(commands::test::Test),
+    /// Check the licences of the dependencies.
+    Licences,
     /// Fetch a peer router into the cache and print its version.
     Peers(commands::peers::Peers),
 }
@@ -26,6 +30,8 @@ enum Commands {
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Commands::Net(command) => command.run(),
+        Commands::Test(command) => command.run(),
+        Commands::Licences => commands::licences::check(),
         Commands::Peers(command) => command.run(),
     };
     match done {
