@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use ramson_sam::aio::{self, Dialect, Traits};
 use ramson_sam::{RawHeader, SendHeader, SessionOptions, Version, parse_forwarded};
-use ramson_wire::{Address, Destination, DestinationHash};
+use ramson_wire::{Address, Destination, DestinationHash, Instant};
 use tokio::net::{UdpSocket, lookup_host};
 use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
@@ -21,6 +21,8 @@ pub(crate) type Incoming = Datagram;
 const UDP_MAX: usize = 65_536;
 /// Addresses whose Destination is remembered.
 const RESOLVED: usize = 1024;
+/// A name may be given to another Destination.
+const RESOLVED_FOR: Duration = Duration::from_secs(600);
 /// The wait after the socket failed, so that a lasting failure is no busy loop.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -34,7 +36,7 @@ pub(crate) struct Hub {
     /// The ID of the SAM session of the moment.
     pub(super) id: watch::Sender<Option<String>>,
     sockets: Mutex<BTreeMap<u16, mpsc::Sender<Incoming>>>,
-    resolved: Mutex<BTreeMap<DestinationHash, Destination>>,
+    resolved: Mutex<BTreeMap<String, (Destination, Instant)>>,
     dropped: AtomicU64,
     /// Forwarded raw datagrams begin with a line of ports and protocol.
     headers: bool,
@@ -137,24 +139,22 @@ impl Hub {
         router: &SamRouter,
         address: Address,
     ) -> Result<Destination, Error> {
+        let key = match &address {
+            Address::Destination(destination) => return Ok(destination.clone()),
+            address => address.to_string(),
+        };
         let resolved = || self.resolved.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Address::Hash(hash) = &address
-            && let Some(destination) = resolved().get(hash)
+        if let Some((destination, at)) = resolved().get(&key)
+            && aio::now().saturating_since(*at) < RESOLVED_FOR
         {
             return Ok(destination.clone());
         }
-        let hash = match &address {
-            Address::Hash(hash) => Some(*hash),
-            _ => None,
-        };
         let destination = router.lookup(address).await?;
-        if let Some(hash) = hash {
-            let mut resolved = resolved();
-            if resolved.len() >= RESOLVED {
-                resolved.pop_first();
-            }
-            resolved.insert(hash, destination.clone());
+        let mut resolved = resolved();
+        if resolved.len() >= RESOLVED {
+            resolved.pop_first();
         }
+        resolved.insert(key, (destination.clone(), aio::now()));
         Ok(destination)
     }
 

@@ -33,6 +33,8 @@ const STOOD_STILL: Duration = Duration::from_secs(10);
 const SLEPT_LONG: Duration = Duration::from_secs(60);
 /// A session that is ready quicker than this shares the Destination of one that still lives.
 const TOO_QUICK: Duration = Duration::from_secs(1);
+/// After this many of them the keys belong to another program's session.
+const TOO_QUICK_OFTEN: u32 = 3;
 /// Proofs that failed before an unknown router is believed all the same.
 const PROOFS: u32 = 2;
 
@@ -58,8 +60,13 @@ pub(super) struct Supervisor {
     closing: watch::Receiver<bool>,
     /// A session was brought up already.
     began: bool,
+    was_ready: bool,
+    /// Attempts whose OK came too quickly to be a session of our own.
+    too_quick: u32,
     started: Instant,
-    /// Proofs that failed since the session was last ready.
+    /// After this many of them the keys belong to another program's session.
+const TOO_QUICK_OFTEN: u32 = 3;
+/// Proofs that failed since the session was last ready.
     failed_proofs: u32,
 }
 
@@ -133,6 +140,8 @@ impl Supervisor {
             current,
             closing,
             began: false,
+            was_ready: false,
+            too_quick: 0,
             started: aio::now(),
             failed_proofs: 0,
         }
@@ -206,6 +215,8 @@ impl Supervisor {
 
     fn announce(&mut self, group: &Group, loss: Option<Loss>) {
         self.failed_proofs = 0;
+        let loss = loss.filter(|_| self.was_ready);
+        self.was_ready = true;
         let restored = u32::from(loss.is_some());
         self.status.send_modify(|status| {
             *status = Status::at(Stage::Ready, status.restored + restored, None);
@@ -250,7 +261,12 @@ impl Supervisor {
         let quick = aio::now().saturating_since(started) < TOO_QUICK;
         if quick && traits.shared_keys && !self.keys.fresh && !self.began {
             // Our own session of a moment ago still stands, and will take this one along.
-            return Err(Setback::Deaf);
+            self.too_quick += 1;
+            return Err(if self.too_quick < TOO_QUICK_OFTEN {
+                Setback::Deaf
+            } else {
+                Error::KeyInUse { path: None }.into()
+            });
         }
         self.began = true;
         let stream_id = if traits.subsessions {
@@ -514,6 +530,7 @@ impl Supervisor {
 /// Whether no waiting mends it.
 fn is_final(error: &Error) -> bool {
     match error {
+        Error::KeyInUse { .. } => true,
         Error::SessionRefused { code, .. } => *code == ResultCode::InvalidKey,
         error => error.kind() == crate::ErrorKind::LoginRefused,
     }

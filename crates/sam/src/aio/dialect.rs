@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::{Connection, Endpoint, Error, now};
-use crate::{Event, Reply, Request, ResultCode, Style, Version};
+use crate::{Event, Failure, Reply, Request, ResultCode, Style, Version};
 
 /// How long a throw-away socket waits for the answer to a probing command.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
@@ -134,7 +134,8 @@ impl Traits {
             },
             Dialect::Emissary => Self {
                 datagram2: true,
-                subsessions: version >= Version::V3_3,
+                // Also on the 3.2 that it names.
+                subsessions: true,
                 one_repliable_kind: false,
                 connect_confirms: true,
                 login: false,
@@ -160,7 +161,7 @@ impl Traits {
 /// Finds out on throw-away sockets which program answers at `endpoint`.
 ///
 /// The commands are harmless: NAMING LOOKUP of ME without a session (i2pd answers with its shared
-/// Destination, Java closes the socket, others say no) and HELP.
+/// Destination, Java closes the socket, others say no) and a HELLO for 3.3 alone.
 pub(super) async fn probe(
     endpoint: &Endpoint,
     deadline: ramson_wire::Instant,
@@ -178,16 +179,18 @@ pub(super) async fn probe(
             Dialect::I2pd
         }
         Ok(Event::Reply(Reply::Naming { value: Some(_), .. })) => Dialect::I2pdOld,
-        Err(Error::Failed(crate::Failure::Closed { .. })) if version >= Version::V3_1 => {
-            Dialect::Java
-        }
+        Err(Error::Failed(Failure::Closed { .. })) if version >= Version::V3_1 => Dialect::Java,
         Err(Error::Refused {
-            code: ResultCode::KeyNotFound | ResultCode::InvalidKey,
+            code: ResultCode::KeyNotFound,
             ..
-        }) => match connection.request(&Request::Help, timeout).await {
-            Err(Error::Failed(crate::Failure::Closed { .. })) => Dialect::Emissary,
-            _ => Dialect::Unknown,
-        },
+        }) => {
+            // emissary says 3.2 to everybody, also to who asks for 3.3 at least.
+            let strict = Some(Version::V3_3);
+            match Connection::open(endpoint, strict, strict, deadline).await {
+                Err(Error::Failed(Failure::NoVersion { offered: Some(_) })) => Dialect::Emissary,
+                _ => Dialect::Unknown,
+            }
+        }
         _ => Dialect::Unknown,
     };
     tracing::debug!(dialect = dialect.name(), %version, "found out which router answers");
