@@ -64,9 +64,7 @@ pub(super) struct Supervisor {
     /// Attempts whose OK came too quickly to be a session of our own.
     too_quick: u32,
     started: Instant,
-    /// After this many of them the keys belong to another program's session.
-const TOO_QUICK_OFTEN: u32 = 3;
-/// Proofs that failed since the session was last ready.
+    /// Proofs that failed since the session was last ready.
     failed_proofs: u32,
 }
 
