@@ -18,6 +18,8 @@ pub enum Capability {
     StreamsAndDatagrams,
     /// Several repliable datagram kinds on one Destination.
     SeveralRepliableKinds,
+    /// Raw datagrams beside a repliable kind on one Destination.
+    RawBesideRepliable,
     /// `connect` waits for the peer's answer.
     ConfirmedConnect,
     /// Closing the sending side leaves the receiving side open.
@@ -37,6 +39,9 @@ impl fmt::Display for Capability {
             Self::StreamsAndDatagrams => f.write_str("streams and datagrams on one Destination"),
             Self::SeveralRepliableKinds => {
                 f.write_str("several repliable datagram kinds on one Destination")
+            }
+            Self::RawBesideRepliable => {
+                f.write_str("raw datagrams beside a repliable kind on one Destination")
             }
             Self::ConfirmedConnect => f.write_str("a connection confirmed by the peer"),
             Self::HalfClose => f.write_str("closing one direction of a stream"),
@@ -66,6 +71,7 @@ impl Capabilities {
             Capability::Datagrams(kind) => traits.has_style(kind.style()),
             Capability::StreamsAndDatagrams => traits.subsessions || traits.shared_keys,
             Capability::SeveralRepliableKinds => !traits.one_repliable_kind,
+            Capability::RawBesideRepliable => !traits.one_datagram_kind,
             Capability::ConfirmedConnect => traits.connect_confirms,
             Capability::HalfClose => traits.half_close,
             Capability::ZeroHops => traits.zero_hops,

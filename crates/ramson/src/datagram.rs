@@ -229,7 +229,7 @@ impl DatagramBuilder {
     /// # Errors
     ///
     /// [`Error::Unsupported`] for a kind or port that the router has not,
-    /// [`Error::OneRepliableKind`], [`Error::PortInUse`], [`Error::TimedOut`], [`Error::Closed`].
+    /// [`Error::KindsClash`], [`Error::PortInUse`], [`Error::TimedOut`], [`Error::Closed`].
     pub async fn open(self) -> Result<DatagramSocket, Error> {
         if self.port != 0 {
             self.core.demand(Capability::DatagramPorts)?;

@@ -195,12 +195,12 @@ pub enum Error {
         /// The router's kind.
         router: &'static str,
     },
-    /// The router carries one repliable datagram kind per Destination, and another is open.
+    /// The router cannot carry this datagram kind beside another that is open.
     #[error(
-        "this router sends one repliable datagram kind per Destination, and that is {open} here: \
-         use that kind, or a second session with other keys"
+        "this router cannot carry this datagram kind beside {open} on one Destination: use that \
+         kind, or a second session with other keys"
     )]
-    OneRepliableKind {
+    KindsClash {
         /// The kind that is open, or was fixed by opening raw first.
         open: DatagramKind,
     },
@@ -306,7 +306,7 @@ impl Error {
             Self::PeerRefused { .. } => ErrorKind::PeerRefused,
             Self::PeerSilent { .. } => ErrorKind::PeerSilent,
             Self::TimedOut { .. } | Self::Idle { .. } => ErrorKind::TimedOut,
-            Self::Unsupported { .. } | Self::OneRepliableKind { .. } => ErrorKind::Unsupported,
+            Self::Unsupported { .. } | Self::KindsClash { .. } => ErrorKind::Unsupported,
             Self::DatagramTooLarge { .. } | Self::DatagramTooSmall { .. } => {
                 ErrorKind::LimitExceeded
             }

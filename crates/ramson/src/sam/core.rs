@@ -211,7 +211,7 @@ impl Core {
         self.demand(Capability::Datagrams(kind))?;
         self.demand(Capability::StreamsAndDatagrams)?;
         if let Some(open) = self.clashing_kind(kind) {
-            return Err(Error::OneRepliableKind { open });
+            return Err(Error::KindsClash { open });
         }
         let made = Hub::open(&self.router, kind).await?;
         let hub = Arc::clone(lock().entry(kind).or_insert(made));
@@ -248,10 +248,14 @@ impl Core {
 
     /// The open kind that keeps the router from sending `kind` on this Destination.
     fn clashing_kind(&self, kind: DatagramKind) -> Option<DatagramKind> {
-        if !self.router.known_traits().one_repliable_kind || kind == DatagramKind::Raw {
+        let traits = self.router.known_traits();
+        let hubs = self.hubs.lock().unwrap_or_else(PoisonError::into_inner);
+        if traits.one_datagram_kind {
+            return hubs.keys().next().copied();
+        }
+        if !traits.one_repliable_kind || kind == DatagramKind::Raw {
             return None;
         }
-        let hubs = self.hubs.lock().unwrap_or_else(PoisonError::into_inner);
         let repliable = hubs
             .keys()
             .find(|open| **open != DatagramKind::Raw)

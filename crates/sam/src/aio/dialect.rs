@@ -57,6 +57,8 @@ pub struct Traits {
     pub shared_keys: bool,
     /// A Destination sends one repliable kind only: that of its first datagram session.
     pub one_repliable_kind: bool,
+    /// A Destination carries one datagram kind in all: the router tells them apart by port alone.
+    pub one_datagram_kind: bool,
     /// Streams carry ports.
     pub stream_ports: bool,
     /// Datagrams carry ports.
@@ -92,6 +94,7 @@ impl Traits {
             subsessions: false,
             shared_keys: false,
             one_repliable_kind: true,
+            one_datagram_kind: false,
             stream_ports: false,
             datagram_ports: false,
             control_datagrams: false,
@@ -136,7 +139,7 @@ impl Traits {
                 datagram2: true,
                 // Also on the 3.2 that it names.
                 subsessions: true,
-                one_repliable_kind: false,
+                one_datagram_kind: true,
                 connect_confirms: true,
                 login: false,
                 key_rest: Duration::from_secs(2),
