@@ -1,4 +1,5 @@
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
@@ -29,6 +30,11 @@ impl Generation {
             suspected: tokio::sync::Notify::new(),
             controls: Mutex::new(Vec::new()),
         })
+    }
+
+    /// How long the router may take to answer a quick question.
+    pub(super) fn answer_within(&self) -> Duration {
+        self.router.timing.answer
     }
 
     pub(super) fn add_control(&self, control: &Control) {

@@ -22,17 +22,14 @@ use crate::{DatagramKind, Error, Event};
 
 /// Tunnels can take minutes where peers are few.
 pub(super) const CREATE_TIMEOUT: Duration = Duration::from_secs(180);
-/// The waits between attempts to come back: doubled each time, up to the longest.
+/// The first wait between attempts to come back, doubled each time.
 const FIRST_BACKOFF: Duration = Duration::from_millis(250);
-const LONGEST_BACKOFF: Duration = Duration::from_secs(30);
 /// The supervisor looks around at least this often, to notice that the machine slept.
 const TICK: Duration = Duration::from_secs(5);
 /// A tick that comes this much too late means that the program stood still.
 const STOOD_STILL: Duration = Duration::from_secs(10);
 /// After this long tunnels are gone and the session is proved anew.
 const SLEPT_LONG: Duration = Duration::from_secs(60);
-/// A session that is ready quicker than this shares the Destination of one that still lives.
-const TOO_QUICK: Duration = Duration::from_secs(1);
 /// Proofs that failed before an unknown router is believed all the same.
 const PROOFS: u32 = 2;
 
@@ -183,7 +180,7 @@ impl Supervisor {
                 self.router.sam.forget();
             }
             attempt += 1;
-            let after = backoff(attempt);
+            let after = backoff(attempt, self.router.timing.longest_backoff);
             let text = error.to_string();
             self.stage(Stage::Waiting, Some(text.clone()));
             self.tell(Event::Retrying {
@@ -238,7 +235,7 @@ impl Supervisor {
         if let Err(source) = connection.request(&request, CREATE_TIMEOUT).await {
             return Err(self.refused(source).into());
         }
-        let quick = aio::now().saturating_since(started) < TOO_QUICK;
+        let quick = aio::now().saturating_since(started) < self.router.timing.too_quick;
         if quick && traits.shared_keys && !self.keys.fresh && !self.began {
             // Our own session of a moment ago still stands, and will take this one along.
             return Err(Setback::Deaf);
@@ -286,8 +283,9 @@ impl Supervisor {
             return;
         };
         // Some more at random, so that the sessions of one router do not come back all at once.
-        let jitter = traits.key_rest.mul_f64(0.3 * random_unit());
-        let until = loss.at + traits.key_rest + jitter;
+        let rest = self.router.timing.key_rest.unwrap_or(traits.key_rest);
+        let jitter = rest.mul_f64(0.3 * random_unit());
+        let until = loss.at + rest + jitter;
         let left = until.saturating_since(aio::now());
         if left.is_zero() {
             return;
@@ -520,11 +518,9 @@ fn is_connection_refused(error: &Error) -> bool {
 }
 
 /// The wait before attempt `attempt` + 1: doubled each time, a random part of it.
-fn backoff(attempt: u32) -> Duration {
+fn backoff(attempt: u32, longest: Duration) -> Duration {
     let doubled = FIRST_BACKOFF.saturating_mul(1 << attempt.saturating_sub(1).min(10));
-    doubled
-        .min(LONGEST_BACKOFF)
-        .mul_f64(0.5 + 0.5 * random_unit())
+    doubled.min(longest).mul_f64(0.5 + 0.5 * random_unit())
 }
 
 /// A random number from 0 to 1.
