@@ -23,10 +23,6 @@ mod proof;
 
 mod router;
 pub(crate) use router::SamRouter;
-#[cfg_attr(
-    not(feature = "testing"),
-    expect(unreachable_pub, reason = "public by testing")
-)]
 pub use router::Timing;
 
 mod supervisor;

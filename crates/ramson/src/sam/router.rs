@@ -12,6 +12,10 @@ const CHECK_EVERY: Duration = Duration::from_secs(30);
 
 /// The waits for a router and before it is asked again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(
+    not(feature = "testing"),
+    expect(unreachable_pub, reason = "public in testing")
+)]
 #[non_exhaustive]
 pub struct Timing {
     /// How long a router may take to answer a HELLO, and each other quick question: 20 s.

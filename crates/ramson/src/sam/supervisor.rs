@@ -73,6 +73,8 @@ impl Drop for Group {
         for task in &self.accepts {
             task.abort();
         }
+        // Streams end with it, also those that the router leaves open; a cause that is known stays.
+        self.generation.lose(LostCause::ControlConnection);
     }
 }
 
@@ -199,8 +201,6 @@ impl Supervisor {
             *status = Status::at(Stage::Ready, status.restored + restored, None);
         });
         self.router.report(Stage::Ready, None);
-        self.current
-            .send_replace(Current::Ready(Arc::clone(&group.generation)));
         self.tell(match loss {
             None => Event::Ready {
                 after: aio::now().saturating_since(self.started),
@@ -209,6 +209,9 @@ impl Supervisor {
                 after: aio::now().saturating_since(loss.at),
             },
         });
+        // Last, so that who was waiting finds the event there.
+        self.current
+            .send_replace(Current::Ready(Arc::clone(&group.generation)));
     }
 
     /// Opens the session at the router, with the streams and datagrams that it had.

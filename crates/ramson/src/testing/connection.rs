@@ -188,7 +188,7 @@ impl Connection {
                     answered = true;
                 }
                 Step::Expect(text) => self.expect(&text).await?,
-                Step::Silence => std::future::pending().await,
+                Step::Silence => self.swallow().await?,
                 Step::Close => return Err(Over),
                 Step::Reset => {
                     let _ = SockRef::from(&self.tcp).set_linger(Some(Duration::ZERO));
@@ -782,11 +782,10 @@ fn shown(request: &Request) -> String {
             destination: DestinationSpec::Keys(keys),
             ..
         } => *keys = Secret::from("(keys)"),
-        Request::Hello { password, .. } => {
-            if let Some(password) = password {
-                *password = Secret::from("(password)");
-            }
-        }
+        Request::Hello {
+            password: Some(password),
+            ..
+        } => *password = Secret::from("(password)"),
         _ => {}
     }
     let line = request.encode(Version::V3_3);

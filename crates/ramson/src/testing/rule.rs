@@ -143,7 +143,7 @@ impl Rule {
         self.then(Step::Expect(text.into()))
     }
 
-    /// Says nothing any more on this connection, and leaves it open.
+    /// Says nothing any more on this connection until the program closes it.
     pub fn silence(self) -> Self {
         self.then(Step::Silence)
     }
