@@ -85,7 +85,11 @@ pub enum Error {
         source: aio::Error,
     },
     /// The router refused the session.
-    #[error("the router refused the session ({code}){}", message_text(.message))]
+    #[error(
+        "the router refused the session ({code}){}; {}",
+        message_text(.message),
+        after_refusal(.code)
+    )]
     SessionRefused {
         /// The RESULT of SAM.
         code: ResultCode,
@@ -104,7 +108,7 @@ pub enum Error {
         path: Option<PathBuf>,
     },
     /// The key file could not be read or written.
-    #[error("the key file cannot be used: {source}")]
+    #[error("the key file cannot be used: {source}; check the path and its permissions")]
     KeyFile {
         /// The key file.
         path: PathBuf,
@@ -112,7 +116,10 @@ pub enum Error {
         source: io::Error,
     },
     /// The key file holds no usable keys.
-    #[error("the key file holds no usable keys: {source}")]
+    #[error(
+        "these keys cannot be used: {source}; restore the key file from a backup, or name another \
+         file to get a new Destination"
+    )]
     BadKeys {
         /// The key file, if the keys came from one.
         path: Option<PathBuf>,
@@ -146,7 +153,11 @@ pub enum Error {
         name: String,
     },
     /// No LeaseSet of the peer was found, or it cannot be reached over its tunnels.
-    #[error("the peer cannot be reached: it is offline, or its LeaseSet was not found yet ({code}){}", message_text(.message))]
+    #[error(
+        "the peer cannot be reached: it is offline, or its LeaseSet was not found yet ({code}){}; \
+         try again later",
+        message_text(.message)
+    )]
     PeerUnreachable {
         /// The peer.
         peer: String,
@@ -156,7 +167,7 @@ pub enum Error {
         message: Option<String>,
     },
     /// The peer refused the connection.
-    #[error("the peer refused the connection")]
+    #[error("the peer refused the connection: check that it listens")]
     PeerRefused {
         /// The peer.
         peer: String,
@@ -250,9 +261,41 @@ pub enum Error {
 
 fn message_text(message: &Option<String>) -> String {
     match message {
-        Some(text) => format!(": {text}"),
+        Some(text) => format!(": {}", without_names(text)),
         None => String::new(),
     }
+}
+
+fn after_refusal(code: &ResultCode) -> &'static str {
+    match code {
+        ResultCode::DuplicatedDest => {
+            "another program has a session with these keys: end it, or use other keys"
+        }
+        ResultCode::InvalidKey => "it does not take keys of this type: use other keys",
+        _ => "the router's log may say more; try again later",
+    }
+}
+
+/// The words of a router without those that name hosts, peers, addresses or files.
+fn without_names(text: &str) -> String {
+    /// No other word is as long as a hash or Destination.
+    const LONGEST_WORD: usize = 40;
+    let shown = |word: &'_ str| {
+        let bare = word.trim_matches(|c: char| !c.is_alphanumeric() && c != '/' && c != '\\');
+        let lower = bare.to_ascii_lowercase();
+        let named = lower.contains(".i2p")
+            || lower.contains("://")
+            || bare.starts_with(['/', '\\'])
+            || bare.chars().count() >= LONGEST_WORD
+            || bare.parse::<std::net::IpAddr>().is_ok()
+            || bare.parse::<std::net::SocketAddr>().is_ok();
+        if named {
+            "…".to_owned()
+        } else {
+            word.to_owned()
+        }
+    };
+    text.split(' ').map(shown).collect::<Vec<_>>().join(" ")
 }
 
 fn router_text(source: &aio::Error) -> String {
@@ -261,12 +304,16 @@ fn router_text(source: &aio::Error) -> String {
         ErrorKind::RouterIncompatible => "check that the port is that of a SAM v3 bridge",
         _ => "check that the router runs, that SAM is switched on and that the port is right",
     };
-    format!("{source}; {next}")
+    format!("{}; {next}", without_names(&source.to_string()))
 }
 
 fn router_kind(source: &aio::Error) -> ErrorKind {
-    use ramson_sam::Failure;
+    use ramson_sam::{Awaited, Failure};
     match source {
+        // A bridge that lives says HELLO.
+        aio::Error::Failed(Failure::Closed {
+            during: Awaited::Hello,
+        }) => ErrorKind::RouterUnreachable,
         aio::Error::Failed(Failure::HelloRefused { .. }) => ErrorKind::LoginRefused,
         aio::Error::Failed(Failure::TimedOut { .. }) => ErrorKind::TimedOut,
         aio::Error::Failed(Failure::Closed { .. }) | aio::Error::Io { .. } => ErrorKind::RouterLost,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use ramson_sam::aio::Endpoint;
 use ramson_wire::Destination;
 
-use crate::sam::SamRouter;
+use crate::sam::{SamRouter, Timing};
 use crate::session::{IntoTarget, SessionBuilder};
 use crate::{Capabilities, Error, Hosts, StatusWatch};
 
@@ -87,6 +87,7 @@ pub struct I2pBuilder {
     hosts: Hosts,
     hosts_files: Vec<PathBuf>,
     check_every: Option<Duration>,
+    timing: Timing,
 }
 
 #[derive(Debug)]
@@ -140,6 +141,13 @@ impl I2pBuilder {
         self
     }
 
+    /// Replaces the waits for the router, which are too long for tests.
+    #[cfg(feature = "testing")]
+    pub fn timing(mut self, timing: Timing) -> Self {
+        self.timing = timing;
+        self
+    }
+
     /// Finds the router and what it can do.
     ///
     /// # Errors
@@ -162,7 +170,7 @@ impl I2pBuilder {
             hosts.extend(Hosts::read(path)?);
         }
         hosts.extend(self.hosts);
-        let router = SamRouter::new(endpoint, hosts, self.check_every);
+        let router = SamRouter::new(endpoint, hosts, self.check_every, self.timing);
         router.capabilities().await?;
         Ok(I2p {
             router: Arc::new(router),

@@ -65,6 +65,11 @@ pub(crate) struct ClaimedKeys {
 
 impl ClaimedKeys {
     fn new(keys: PrivateKeys, path: Option<&Path>, file: Option<File>) -> Result<Self, Error> {
+        // The router would say INVALID_KEY, or worse, bring up another Destination.
+        keys.check().map_err(|source| Error::BadKeys {
+            path: path.map(Path::to_owned),
+            source,
+        })?;
         let claim = Claim::take(&keys, path)?;
         Ok(Self {
             keys,

@@ -48,6 +48,9 @@ pub use status::{Event, Events, LostCause, Stage, Status, StatusWatch};
 mod stream;
 pub use stream::{Stream, StreamReader, StreamWriter, stream_error};
 
+#[cfg(feature = "testing")]
+pub mod testing;
+
 pub use ramson_sam::aio::Endpoint;
 pub use ramson_wire::{
     Address, AddressError, Destination, DestinationHash, EncryptionKeyType, HostName,

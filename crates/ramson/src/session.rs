@@ -136,9 +136,10 @@ impl Session {
             .map(|_| ())
     }
 
-    /// What happens to the session from now on.
+    /// What happens to the session from now on; for the first to ask, also what happened since
+    /// its start.
     pub fn events(&self) -> Events {
-        Events::new(self.core.events.subscribe())
+        Events::new(self.core.subscribe())
     }
 
     /// Makes the session anew with the same Destination: new tunnels, and the router forgets what

@@ -46,6 +46,7 @@ pub struct StreamReader {
     /// Something came from the peer.
     answered: bool,
     timer: Timer,
+    loss: Loss,
     end: End,
 }
 
@@ -55,6 +56,7 @@ pub struct StreamWriter {
     io: OwnedWriteHalf,
     info: Arc<Info>,
     timer: Timer,
+    loss: Loss,
     end: End,
 }
 
@@ -97,12 +99,14 @@ impl Stream {
                 head_read: 0,
                 answered: false,
                 timer: Timer::default(),
+                loss: Loss::default(),
                 end: End::Open,
             },
             writer: StreamWriter {
                 io: write,
                 info,
                 timer: Timer::default(),
+                loss: Loss::default(),
                 end: End::Open,
             },
         }
@@ -155,7 +159,14 @@ impl Stream {
             .unwrap_or(Duration::from_secs(120));
         let tcp: &TcpStream = reader.io.as_ref();
         let mut byte = [0];
-        match aio::timeout_at(aio::now() + limit, tcp.peek(&mut byte)).await {
+        let answer = async {
+            tokio::select! {
+                biased;
+                peeked = tcp.peek(&mut byte) => peeked,
+                _ = reader.info.generation.lost() => Ok(0),
+            }
+        };
+        match aio::timeout_at(aio::now() + limit, answer).await {
             Ok(Ok(1..)) => Ok(()),
             Ok(_) if !reader.info.generation.is_live().await => Err(Error::RouterLost),
             Ok(_) => Err(Error::PeerRefused {
@@ -254,6 +265,28 @@ impl Timer {
     }
 }
 
+/// The end of the session while a half waits: the router may leave the stream's socket open.
+#[derive(Default)]
+struct Loss(Option<BoxFuture<()>>);
+
+impl std::fmt::Debug for Loss {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Loss")
+    }
+}
+
+impl Loss {
+    fn poll(&mut self, cx: &mut Context<'_>, info: &Info) -> Poll<()> {
+        let wait = self.0.get_or_insert_with(|| {
+            let generation = Arc::clone(&info.generation);
+            Box::pin(async move {
+                generation.lost().await;
+            })
+        });
+        wait.as_mut().poll(cx)
+    }
+}
+
 impl AsyncRead for StreamReader {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -295,6 +328,10 @@ impl AsyncRead for StreamReader {
                 this.end.poll(cx)
             }
             Poll::Pending => {
+                if this.loss.poll(cx, &this.info).is_ready() {
+                    this.end = End::Lost;
+                    return this.end.poll(cx);
+                }
                 let Some((limit, unanswered)) = this.info.silence_limit(this.answered) else {
                     return Poll::Pending;
                 };
@@ -327,6 +364,10 @@ impl StreamWriter {
                 self.poll_ended(cx)
             }
             Poll::Pending => {
+                if self.loss.poll(cx, &self.info).is_ready() {
+                    self.end = End::Lost;
+                    return self.poll_ended(cx);
+                }
                 let Some(limit) = self.info.idle_timeout else {
                     return Poll::Pending;
                 };

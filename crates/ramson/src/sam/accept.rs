@@ -11,7 +11,6 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
-use super::router::ANSWER;
 use super::{Core, Generation, SamRouter};
 use crate::status::LostCause;
 use crate::stream::Info;
@@ -350,12 +349,12 @@ async fn take_one(
     router: &SamRouter,
     generation: &Arc<Generation>,
 ) -> Result<(), aio::Error> {
-    let mut connection = router.sam.open(aio::now() + ANSWER).await?;
+    let mut connection = router.sam.open(aio::now() + router.timing.answer).await?;
     let request = Request::StreamAccept {
         id: generation.stream_id.clone(),
         silent: false,
     };
-    connection.request(&request, ANSWER).await?;
+    connection.request(&request, router.timing.answer).await?;
     tokio::select! {
         biased;
         event = connection.event() => match event? {
@@ -377,7 +376,7 @@ async fn take_forwarded(
     router: &Arc<SamRouter>,
     generation: &Arc<Generation>,
 ) -> Result<(), aio::Error> {
-    let mut connection: Connection = router.sam.open(aio::now() + ANSWER).await?;
+    let mut connection: Connection = router.sam.open(aio::now() + router.timing.answer).await?;
     let io = |source| aio::Error::Io { source };
     let local = connection.tcp().local_addr().map_err(io)?.ip();
     let from = connection.tcp().peer_addr().map_err(io)?.ip();
@@ -391,7 +390,7 @@ async fn take_forwarded(
         silent: false,
         ssl: false,
     };
-    connection.request(&request, ANSWER).await?;
+    connection.request(&request, router.timing.answer).await?;
     let mut unnamed = JoinSet::new();
     loop {
         tokio::select! {

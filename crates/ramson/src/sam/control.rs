@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use ramson_sam::aio::{self, Connection};
 use ramson_sam::{Event, Request};
@@ -6,7 +7,6 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use super::Generation;
-use super::router::ANSWER;
 use crate::status::LostCause;
 
 /// What can be asked of the task that holds a control connection.
@@ -42,8 +42,9 @@ impl Control {
     pub(super) fn spawn(connection: Connection, generation: Arc<Generation>) -> Self {
         let (commands, inbox) = mpsc::channel(16);
         let watched = Arc::clone(&generation);
+        let answer = generation.answer_within();
         let task = tokio::spawn(async move {
-            let cause = run(connection, inbox).await;
+            let cause = run(connection, inbox, answer).await;
             watched.lose(cause);
         });
         let control = Self { commands, task };
@@ -73,7 +74,11 @@ impl Drop for Control {
     }
 }
 
-async fn run(mut connection: Connection, mut inbox: mpsc::Receiver<ControlCommand>) -> LostCause {
+async fn run(
+    mut connection: Connection,
+    mut inbox: mpsc::Receiver<ControlCommand>,
+    answer: Duration,
+) -> LostCause {
     loop {
         tokio::select! {
             biased;
@@ -93,7 +98,7 @@ async fn run(mut connection: Connection, mut inbox: mpsc::Receiver<ControlComman
                     let _ = reply.send(connection.is_closed());
                 }
                 Some(ControlCommand::Request(request, reply)) => {
-                    let outcome = connection.request(&request, ANSWER).await.map(|_| ());
+                    let outcome = connection.request(&request, answer).await.map(|_| ());
                     let fatal = matches!(&outcome, Err(error) if !error.is_refusal());
                     let _ = reply.send(outcome);
                     if fatal {

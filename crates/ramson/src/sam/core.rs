@@ -26,6 +26,8 @@ pub(crate) struct Core {
     pub(crate) options: SessionOptions,
     pub(crate) status: Arc<watch::Sender<Status>>,
     pub(crate) events: broadcast::Sender<Event>,
+    /// What happened before anybody could ask for events.
+    first_events: Mutex<Option<broadcast::Receiver<Event>>>,
     pub(crate) accepting: Arc<Accepting>,
     pub(super) commands: mpsc::Sender<Command>,
     pub(super) current: watch::Receiver<Current>,
@@ -70,7 +72,7 @@ impl Core {
     ) -> Result<Arc<Self>, Error> {
         let (commands, inbox) = mpsc::channel(64);
         let (current_tx, current) = watch::channel(Current::Pending);
-        let (events, _) = broadcast::channel(EVENTS);
+        let (events, first_events) = broadcast::channel(EVENTS);
         let status = Arc::new(watch::Sender::new(Status::first()));
         let closing = Arc::new(watch::Sender::new(false));
         let hubs = Arc::new(Mutex::new(BTreeMap::new()));
@@ -83,6 +85,7 @@ impl Core {
             options,
             status,
             events,
+            first_events: Mutex::new(Some(first_events)),
             commands,
             current,
             hubs,
@@ -115,6 +118,15 @@ impl Core {
                 self.tell(Event::NotHonoured { capability });
             }
         }
+    }
+
+    /// Follows the events: the first to ask from the start of the session on, others from now on.
+    pub(crate) fn subscribe(&self) -> broadcast::Receiver<Event> {
+        let mut first = self
+            .first_events
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        first.take().unwrap_or_else(|| self.events.subscribe())
     }
 
     pub(crate) fn tell(&self, event: Event) {

@@ -1,10 +1,16 @@
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
+use ramson_sam::aio;
 use tokio::sync::{mpsc, watch};
 
 use super::SamRouter;
 use super::control::{Control, ControlCommand};
 use crate::status::LostCause;
+
+/// A router whose program ends closes its sockets one after the other: a stream's end comes first,
+/// as seen 0.1 ms before that of the control connection.
+const DYING: Duration = Duration::from_millis(10);
 
 /// A session as the router knows it, from its creation until it is lost.
 ///
@@ -31,6 +37,11 @@ impl Generation {
         })
     }
 
+    /// How long the router may take to answer a quick question.
+    pub(super) fn answer_within(&self) -> Duration {
+        self.router.timing.answer
+    }
+
     pub(super) fn add_control(&self, control: &Control) {
         let mut controls = self.controls.lock().unwrap_or_else(PoisonError::into_inner);
         controls.push(control.commands());
@@ -54,7 +65,7 @@ impl Generation {
     }
 
     /// Waits until it is lost.
-    pub(super) async fn lost(&self) -> LostCause {
+    pub(crate) async fn lost(&self) -> LostCause {
         let mut lost = self.lost.subscribe();
         match lost.wait_for(Option::is_some).await {
             Ok(cause) => cause.unwrap_or(LostCause::ControlConnection),
@@ -71,15 +82,16 @@ impl Generation {
     }
 
     /// Whether the session still stood when this was asked: the router answers a HELLO that was
-    /// sent afterwards, and then none of its control connections is closed.
+    /// sent a moment later, and then none of its control connections is closed.
     pub(crate) async fn is_live(&self) -> bool {
-        if self.lost_cause().is_some() {
-            return false;
-        }
+        let look = async {
+            aio::sleep(DYING).await;
+            self.router.sam.is_alive().await
+        };
         let alive = tokio::select! {
             biased;
-            _ = self.lost() => false,
-            alive = self.router.sam.is_alive() => alive,
+            _ = self.lost() => return false,
+            alive = look => alive,
         };
         if !alive {
             self.suspect();

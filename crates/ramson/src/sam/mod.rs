@@ -23,5 +23,6 @@ mod proof;
 
 mod router;
 pub(crate) use router::SamRouter;
+pub use router::Timing;
 
 mod supervisor;

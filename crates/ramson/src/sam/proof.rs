@@ -12,10 +12,6 @@ use super::supervisor::{CREATE_TIMEOUT, fresh_id};
 use crate::Tunnels;
 use crate::options;
 
-/// How long streams of the throw-away session are tried.
-const PROOF_TIME: Duration = Duration::from_secs(60);
-/// One of them counts as lost after this.
-const ARRIVAL: Duration = Duration::from_secs(8);
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// How the check of a session ended.
@@ -41,6 +37,7 @@ pub(super) async fn prove(
     let keys = PrivateKeys::generate();
     let mut expectation = accepting.expect(keys.destination().hash());
     let traits = router.known_traits();
+    let timing = router.timing;
     let hops = if traits.zero_hops { 0 } else { 1 };
     let tunnels = Tunnels::hops(hops).quantity(1);
     let asked = options::SessionOptions {
@@ -64,17 +61,17 @@ pub(super) async fn prove(
         header: false,
     };
     // Lives until the proof is over, and ends the throw-away session then.
-    let mut control = match router.sam.open(aio::now() + ARRIVAL).await {
+    let mut control = match router.sam.open(aio::now() + timing.arrival).await {
         Ok(control) => control,
         Err(error) => return Proof::Unavailable(error),
     };
     if let Err(error) = control.request(&create, CREATE_TIMEOUT).await {
         return Proof::Unavailable(error);
     }
-    let deadline = aio::now() + PROOF_TIME;
+    let deadline = aio::now() + timing.proof;
     while aio::now() < deadline {
         let attempt = async {
-            let mut connection = router.sam.open(aio::now() + ARRIVAL).await?;
+            let mut connection = router.sam.open(aio::now() + timing.arrival).await?;
             let request = Request::StreamConnect {
                 id: id.clone(),
                 destination: destination.to_base64(),
@@ -82,7 +79,7 @@ pub(super) async fn prove(
                 from_port: None,
                 to_port: None,
             };
-            connection.request(&request, PROOF_TIME).await?;
+            connection.request(&request, timing.proof).await?;
             let (mut tcp, _) = connection.into_stream();
             tcp.write_all(b"\n")
                 .await
@@ -96,7 +93,7 @@ pub(super) async fn prove(
             aio::sleep(PAUSE).await;
             continue;
         }
-        let waited = aio::timeout_at(aio::now() + ARRIVAL, &mut expectation.arrived).await;
+        let waited = aio::timeout_at(aio::now() + timing.arrival, &mut expectation.arrived).await;
         if let Ok(Ok(())) = waited {
             return Proof::Reachable;
         }

@@ -8,11 +8,69 @@ use tokio::sync::watch;
 use crate::status::{Stage, Status};
 use crate::{Capabilities, Error, Hosts};
 
-/// How long a router may take to answer a HELLO, and each other quick question.
-pub(super) const ANSWER: Duration = Duration::from_secs(20);
-/// How long a look-up in the network may take.
-const LOOKUP: Duration = Duration::from_secs(60);
 const CHECK_EVERY: Duration = Duration::from_secs(30);
+
+/// The waits for a router and before it is asked again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(
+    not(feature = "testing"),
+    expect(unreachable_pub, reason = "public in testing")
+)]
+#[non_exhaustive]
+pub struct Timing {
+    /// How long a router may take to answer a HELLO, and each other quick question: 20 s.
+    pub answer: Duration,
+    /// How long it may take when asked whether it still lives: 10 s.
+    pub alive: Duration,
+    /// How long a look-up in the network may take: 60 s.
+    pub lookup: Duration,
+    /// How long keys rest before they are used again: as the router needs it.
+    pub key_rest: Option<Duration>,
+    /// A session that is ready quicker than this, with keys that were used before, shares the
+    /// Destination of one that still lives: 1 s.
+    pub too_quick: Duration,
+    /// How long streams of a throw-away session are tried: 60 s.
+    pub proof: Duration,
+    /// One of them counts as lost after this: 8 s.
+    pub arrival: Duration,
+    /// The longest wait between attempts to come back: 30 s.
+    pub longest_backoff: Duration,
+}
+
+impl Default for Timing {
+    /// What suits routers.
+    fn default() -> Self {
+        let seconds = Duration::from_secs;
+        Self {
+            answer: seconds(20),
+            alive: seconds(10),
+            lookup: seconds(60),
+            key_rest: None,
+            too_quick: seconds(1),
+            proof: seconds(60),
+            arrival: seconds(8),
+            longest_backoff: seconds(30),
+        }
+    }
+}
+
+#[cfg(feature = "testing")]
+impl Timing {
+    /// What suits bridges on the same machine in tests.
+    pub fn quick() -> Self {
+        let millis = Duration::from_millis;
+        Self {
+            answer: millis(2000),
+            alive: millis(1000),
+            lookup: millis(2000),
+            key_rest: Some(millis(200)),
+            too_quick: Duration::ZERO,
+            proof: millis(3000),
+            arrival: millis(500),
+            longest_backoff: millis(500),
+        }
+    }
+}
 
 /// A router reached over SAM, shared by all sessions on it.
 #[derive(Debug)]
@@ -20,15 +78,22 @@ pub(crate) struct SamRouter {
     pub(super) sam: Router,
     hosts: Hosts,
     pub(super) check_every: Duration,
+    pub(super) timing: Timing,
     pub(crate) status: watch::Sender<Status>,
 }
 
 impl SamRouter {
-    pub(crate) fn new(endpoint: Endpoint, hosts: Hosts, check_every: Option<Duration>) -> Self {
+    pub(crate) fn new(
+        endpoint: Endpoint,
+        hosts: Hosts,
+        check_every: Option<Duration>,
+        timing: Timing,
+    ) -> Self {
         Self {
-            sam: Router::new(endpoint),
+            sam: Router::new(endpoint).alive_within(timing.alive),
             hosts,
             check_every: check_every.unwrap_or(CHECK_EVERY),
+            timing,
             status: watch::Sender::new(Status::first()),
         }
     }
@@ -49,7 +114,7 @@ impl SamRouter {
     }
 
     pub(super) async fn traits(&self) -> Result<Traits, Error> {
-        match self.sam.traits(aio::now() + ANSWER).await {
+        match self.sam.traits(aio::now() + self.timing.answer).await {
             Ok(traits) => {
                 self.report(Stage::Ready, None);
                 Ok(traits)
@@ -60,7 +125,7 @@ impl SamRouter {
 
     pub(super) async fn open(&self) -> Result<aio::Connection, Error> {
         self.sam
-            .open(aio::now() + ANSWER)
+            .open(aio::now() + self.timing.answer)
             .await
             .map_err(|source| self.failed(source))
     }
@@ -109,7 +174,7 @@ impl SamRouter {
             name: name.clone(),
             options: false,
         };
-        let destination = match connection.request(&request, LOOKUP).await {
+        let destination = match connection.request(&request, self.timing.lookup).await {
             Ok(Event::Reply(Reply::Naming {
                 value: Some(value), ..
             })) => Destination::from_base64(&value).ok(),

@@ -22,18 +22,15 @@ use crate::{DatagramKind, Error, Event};
 
 /// Tunnels can take minutes where peers are few.
 pub(super) const CREATE_TIMEOUT: Duration = Duration::from_secs(180);
-/// The waits between attempts to come back: doubled each time, up to the longest.
+/// The first wait between attempts to come back, doubled each time.
 const FIRST_BACKOFF: Duration = Duration::from_millis(250);
-const LONGEST_BACKOFF: Duration = Duration::from_secs(30);
 /// The supervisor looks around at least this often, to notice that the machine slept.
 const TICK: Duration = Duration::from_secs(5);
 /// A tick that comes this much too late means that the program stood still.
 const STOOD_STILL: Duration = Duration::from_secs(10);
 /// After this long tunnels are gone and the session is proved anew.
 const SLEPT_LONG: Duration = Duration::from_secs(60);
-/// A session that is ready quicker than this shares the Destination of one that still lives.
-const TOO_QUICK: Duration = Duration::from_secs(1);
-/// After this many of them the keys belong to another program's session.
+/// After this many sessions that were ready too quickly, the keys belong to another program's.
 const TOO_QUICK_OFTEN: u32 = 3;
 /// Proofs that failed before an unknown router is believed all the same.
 const PROOFS: u32 = 2;
@@ -81,6 +78,8 @@ impl Drop for Group {
         for task in &self.accepts {
             task.abort();
         }
+        // Streams end with it, also those that the router leaves open; a cause that is known stays.
+        self.generation.lose(LostCause::ControlConnection);
     }
 }
 
@@ -199,7 +198,7 @@ impl Supervisor {
                 self.router.sam.forget();
             }
             attempt += 1;
-            let after = backoff(attempt);
+            let after = backoff(attempt, self.router.timing.longest_backoff);
             let text = error.to_string();
             self.stage(Stage::Waiting, Some(text.clone()));
             self.tell(Event::Retrying {
@@ -220,8 +219,6 @@ impl Supervisor {
             *status = Status::at(Stage::Ready, status.restored + restored, None);
         });
         self.router.report(Stage::Ready, None);
-        self.current
-            .send_replace(Current::Ready(Arc::clone(&group.generation)));
         self.tell(match loss {
             None => Event::Ready {
                 after: aio::now().saturating_since(self.started),
@@ -230,6 +227,9 @@ impl Supervisor {
                 after: aio::now().saturating_since(loss.at),
             },
         });
+        // Last, so that who was waiting finds the event there.
+        self.current
+            .send_replace(Current::Ready(Arc::clone(&group.generation)));
     }
 
     /// Opens the session at the router, with the streams and datagrams that it had.
@@ -256,7 +256,7 @@ impl Supervisor {
         if let Err(source) = connection.request(&request, CREATE_TIMEOUT).await {
             return Err(self.refused(source).into());
         }
-        let quick = aio::now().saturating_since(started) < TOO_QUICK;
+        let quick = aio::now().saturating_since(started) < self.router.timing.too_quick;
         if quick && traits.shared_keys && !self.keys.fresh && !self.began {
             // Our own session of a moment ago still stands, and will take this one along.
             self.too_quick += 1;
@@ -309,9 +309,15 @@ impl Supervisor {
             return;
         };
         // Some more at random, so that the sessions of one router do not come back all at once.
+<<<<<<< HEAD
         let jitter = traits.key_rest.mul_f64(0.3 * random_unit());
         let from = *loss.cleaned_from.get_or_insert_with(aio::now);
         let until = from + traits.key_rest + jitter;
+=======
+        let rest = self.router.timing.key_rest.unwrap_or(traits.key_rest);
+        let jitter = rest.mul_f64(0.3 * random_unit());
+        let until = loss.at + rest + jitter;
+>>>>>>> bridge
         let left = until.saturating_since(aio::now());
         if left.is_zero() {
             return;
@@ -545,11 +551,9 @@ fn is_connection_refused(error: &Error) -> bool {
 }
 
 /// The wait before attempt `attempt` + 1: doubled each time, a random part of it.
-fn backoff(attempt: u32) -> Duration {
+fn backoff(attempt: u32, longest: Duration) -> Duration {
     let doubled = FIRST_BACKOFF.saturating_mul(1 << attempt.saturating_sub(1).min(10));
-    doubled
-        .min(LONGEST_BACKOFF)
-        .mul_f64(0.5 + 0.5 * random_unit())
+    doubled.min(longest).mul_f64(0.5 + 0.5 * random_unit())
 }
 
 /// A random number from 0 to 1.

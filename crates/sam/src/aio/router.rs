@@ -13,6 +13,7 @@ const ALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct Router {
     endpoint: Endpoint,
+    alive_within: Duration,
     traits: Mutex<Option<Traits>>,
     /// Start and outcome of the last look whether the router lives; held while one is under way.
     last_look: tokio::sync::Mutex<Option<(Instant, bool)>>,
@@ -23,9 +24,17 @@ impl Router {
     pub fn new(endpoint: Endpoint) -> Self {
         Self {
             endpoint,
+            alive_within: ALIVE_TIMEOUT,
             traits: Mutex::new(None),
             last_look: tokio::sync::Mutex::new(None),
         }
+    }
+
+    /// How long it may take to say HELLO before it counts as gone; 10 seconds unless told otherwise.
+    #[must_use]
+    pub fn alive_within(mut self, time: Duration) -> Self {
+        self.alive_within = time;
+        self
     }
 
     /// Where the bridge is.
@@ -93,7 +102,7 @@ impl Router {
             return alive;
         }
         let started = now();
-        let deadline = started + ALIVE_TIMEOUT;
+        let deadline = started + self.alive_within;
         let alive = matches!(timeout_at(deadline, self.open(deadline)).await, Ok(Ok(_)));
         *last_look = Some((started, alive));
         alive
