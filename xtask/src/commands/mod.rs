@@ -1,4 +1,5 @@
 //! The commands, a file per group.
 
+pub(crate) mod demo;
 pub(crate) mod net;
 pub(crate) mod peers;
