@@ -16,6 +16,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Commands {
+    /// Bring a private network up and play web site, ping-pong, datagrams and a transfer over it.
+    Demo(commands::demo::Demo),
     /// Run a closed network of real routers on this machine.
     #[command(subcommand)]
     Net(commands::net::Net),
@@ -29,6 +31,7 @@ enum Commands {
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
+        Commands::Demo(command) => command.run(),
         Commands::Net(command) => command.run(),
         Commands::Test(command) => command.run(),
         Commands::Licences => commands::licences::check(),

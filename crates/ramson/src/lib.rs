@@ -37,6 +37,8 @@ pub use listener::Listener;
 mod options;
 pub use options::{ConnectOptions, ListenOptions, Tunnels, WhenIdle};
 
+pub mod plug;
+
 mod sam;
 
 mod session;

@@ -309,15 +309,10 @@ impl Supervisor {
             return;
         };
         // Some more at random, so that the sessions of one router do not come back all at once.
-<<<<<<< HEAD
-        let jitter = traits.key_rest.mul_f64(0.3 * random_unit());
-        let from = *loss.cleaned_from.get_or_insert_with(aio::now);
-        let until = from + traits.key_rest + jitter;
-=======
         let rest = self.router.timing.key_rest.unwrap_or(traits.key_rest);
         let jitter = rest.mul_f64(0.3 * random_unit());
-        let until = loss.at + rest + jitter;
->>>>>>> bridge
+        let from = *loss.cleaned_from.get_or_insert_with(aio::now);
+        let until = from + rest + jitter;
         let left = until.saturating_since(aio::now());
         if left.is_zero() {
             return;
