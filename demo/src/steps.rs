@@ -12,7 +12,7 @@ use ramson::plug::axum::{Peer, serve};
 use ramson::plug::hyper::I2pConnector;
 use ramson::{I2p, Session, Tunnels};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use xtask::net::RouterInfo;
+use xtask::net::RouterAccess;
 
 const BULK: usize = 20_000_000;
 
@@ -33,10 +33,10 @@ impl Ends {
     /// A new Destination on each of the two routers, with tunnels of one hop.
     pub(crate) async fn open(
         &mut self,
-        here: &RouterInfo,
-        there: &RouterInfo,
+        here: &RouterAccess,
+        there: &RouterAccess,
     ) -> Result<(String, ())> {
-        let open = async |router: &RouterInfo| {
+        let open = async |router: &RouterAccess| {
             let i2p = I2p::builder()
                 .sam(router.sam.to_string())
                 .sam_udp_port(router.sam_udp.port())

@@ -1,2 +1,5 @@
 //! The command line program of ramson.
-fn main() {}
+
+fn main() -> std::process::ExitCode {
+    ramson_cli::main()
+}

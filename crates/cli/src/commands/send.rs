@@ -1,0 +1,184 @@
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use clap::Args;
+use ramson::{ConnectOptions, ErrorKind, Session, Stream, Target};
+use tokio::time::sleep;
+
+use crate::args::{SessionArgs, seconds};
+use crate::online::round;
+use crate::progress::Transfers;
+use crate::run::Shell;
+use crate::transfer::{Error, Notice, Outcome, Pace, Plan};
+use crate::{Event, Failure};
+
+/// The longest wait between two attempts.
+const MAX_PAUSE: Duration = Duration::from_secs(30);
+
+/// `ramson send`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Done means done: the program ends with 0 when the receiver has confirmed that each file is on its
+disk and its SHA-256 is right. When the connection is lost, it comes back and resumes; after
+Ctrl-C or a crash, the same command resumes.
+
+Example:
+  ramson send photos/ film.mkv udhdrtrhz4zdebzg….b32.i2p")]
+pub(crate) struct Send {
+    /// Files, and folders with all they hold (no links; hidden names with --hidden)
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    /// The receiver
+    #[arg(value_name = "NAME[:PORT]")]
+    target: Target,
+    /// Send names that begin with a dot, too
+    #[arg(long)]
+    hidden: bool,
+    /// Give up when nothing more arrived for so many seconds
+    #[arg(long, value_name = "SECONDS", default_value = "600", value_parser = seconds)]
+    give_up_after: Duration,
+    /// Make a new connection when nothing moved for so many seconds
+    #[arg(long, value_name = "SECONDS", default_value = "120", value_parser = seconds)]
+    stall: Duration,
+    #[command(flatten)]
+    session: SessionArgs,
+}
+
+impl Send {
+    pub(crate) async fn run(self, shell: &Shell) -> Result<()> {
+        let output = &shell.output;
+        let (paths, hidden) = (self.paths.clone(), self.hidden);
+        let mut plan = tokio::task::spawn_blocking(move || Plan::collect(&paths, hidden)).await??;
+        if plan.skipped() > 0 {
+            output.note(&Event::Note {
+                text: format!(
+                    "{} links, special files or hidden names are left out",
+                    plan.skipped()
+                ),
+            });
+        }
+        // The files are hashed while the tunnels are built.
+        let (session, ()) = tokio::try_join!(self.session.open(shell), async {
+            plan.hash().await.map_err(anyhow::Error::from)
+        })?;
+        let since = Instant::now();
+        let shown = Transfers::new(output, true);
+        let result = self.attempts(&session, &mut plan, &shown, shell).await;
+        shown.end(0);
+        let done = plan
+            .items()
+            .iter()
+            .filter(|item| item.outcome() == Outcome::Done);
+        let refused = plan
+            .items()
+            .iter()
+            .filter(|item| matches!(item.outcome(), Outcome::Refused(_)));
+        let refused = refused.count() as u64;
+        output.note(&Event::Finished {
+            files: done.clone().count() as u64,
+            bytes: done.map(|item| item.size()).sum(),
+            seconds: round(since.elapsed()),
+            refused,
+        });
+        result?;
+        match refused {
+            0 => Ok(()),
+            count => Err(Error::SomeRefused { count }.into()),
+        }
+    }
+
+    /// Connects until everything is there.
+    async fn attempts(
+        &self,
+        session: &Session,
+        plan: &mut Plan,
+        shown: &Transfers,
+        shell: &Shell,
+    ) -> Result<()> {
+        let mut moved = Instant::now();
+        let mut pause = Duration::from_secs(1);
+        let pace = Pace {
+            stall: self.stall,
+            ..Pace::default()
+        };
+        loop {
+            let last_moved = std::sync::Mutex::new(None);
+            let watch = |notice: Notice| {
+                if let Notice::Progress { .. } | Notice::Done(_) = notice
+                    && let Ok(mut last) = last_moved.lock()
+                {
+                    *last = Some(Instant::now());
+                }
+                shown.tell(0, notice);
+            };
+            let error = match self.connect(session).await {
+                Ok(stream) => {
+                    let done = plan
+                        .items()
+                        .iter()
+                        .filter(|item| item.outcome() == Outcome::Done);
+                    let done = done.map(|item| item.size()).sum();
+                    shown.begin(0, done, plan.bytes());
+                    match Box::pin(plan.send(stream, pace, &watch)).await {
+                        Ok(()) => return Ok(()),
+                        Err(error) => error,
+                    }
+                }
+                Err(error) if is_passing(&error) => Error::Stream {
+                    source: error.into(),
+                },
+                Err(error) => return Err(error.into()),
+            };
+            if !error.is_passing() {
+                return Err(error.into());
+            }
+            shown.end(0);
+            if let Some(last) = last_moved.into_inner().ok().flatten() {
+                moved = last;
+                pause = Duration::from_secs(1);
+            }
+            if moved.elapsed() + pause > self.give_up_after {
+                return Err(Error::GaveUp {
+                    after: self.give_up_after,
+                    last: Box::new(error),
+                }
+                .into());
+            }
+            // The router may still use what it knew of a peer that has restarted.
+            let silent = matches!(&error, Error::Stream { source }
+                if ramson::stream_error(source).is_some_and(|e| e.kind() == ErrorKind::PeerSilent));
+            if silent || matches!(error, Error::Stalled { .. }) {
+                session.renew().await?;
+            }
+            shell.output.note(&Event::Retrying {
+                after_seconds: round(pause),
+                error: Failure::of(&error.into()).text,
+            });
+            sleep(pause).await;
+            pause = (pause * 2).min(MAX_PAUSE);
+        }
+    }
+
+    async fn connect(&self, session: &Session) -> Result<Stream, ramson::Error> {
+        session.ready(Duration::from_secs(120)).await?;
+        let options = ConnectOptions::new().answer_within(Some(self.stall.min(
+            // Long enough for a receiver far away, short enough to try again.
+            Duration::from_secs(45),
+        )));
+        session.connect_with(&self.target, options).await
+    }
+}
+
+/// Whether waiting can help.
+fn is_passing(error: &ramson::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::RouterUnreachable
+            | ErrorKind::RouterLost
+            | ErrorKind::TimedOut
+            | ErrorKind::PeerUnreachable
+            | ErrorKind::PeerRefused
+            | ErrorKind::PeerSilent
+    )
+}

@@ -1,0 +1,292 @@
+//! The file of an unfinished transfer: `.NAME.part` beside the place where it will be.
+
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest as _, Sha256};
+
+use super::{Digest, FileName, Reason};
+
+/// How much is read at once for a hash.
+const HASH_BUFFER: usize = 256 * 1024;
+
+/// A `.part` that this process holds the lock of, with the hash of what is in it.
+#[derive(Debug)]
+pub(super) struct Part {
+    file: File,
+    path: PathBuf,
+    target: PathBuf,
+    len: u64,
+    hasher: Sha256,
+    finished: bool,
+}
+
+/// What is under a name before a transfer.
+#[derive(Debug)]
+pub(super) enum Opened {
+    /// A part, new or from before.
+    Part(Part),
+    /// The very same file.
+    Have,
+    /// Not to be taken.
+    Refused(Reason),
+    /// Another connection has it.
+    Busy,
+}
+
+/// What became of a part.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Finished {
+    /// The file is in its place, for good.
+    Done,
+    /// The bytes are not those that were offered.
+    Damaged,
+    /// Meanwhile something else has the name; the part stays.
+    Exists,
+}
+
+impl Part {
+    /// Looks at what is there and opens the part, with the hash of what it holds.
+    pub(super) fn open(
+        folder: &Path,
+        name: &FileName,
+        size: u64,
+        digest: &Digest,
+        overwrite: bool,
+    ) -> io::Result<Opened> {
+        for folder in name.folders(folder) {
+            match fs::create_dir(&folder) {
+                Ok(()) => {}
+                // No link is followed out of the folder.
+                Err(_) if fs::symlink_metadata(&folder).is_ok_and(|there| there.is_dir()) => {}
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    return Ok(Opened::Refused(Reason::Exists));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let target = name.under(folder);
+        let path = part_path(&target);
+        if let Ok(there) = fs::symlink_metadata(&target) {
+            if there.is_file() && there.len() == size && hash_file(&target, size)? == *digest {
+                remove_idle(&path);
+                return Ok(Opened::Have);
+            }
+            if !overwrite || there.is_dir() {
+                return Ok(Opened::Refused(Reason::Exists));
+            }
+        }
+        if fs::symlink_metadata(&path).is_ok_and(|there| !there.is_file()) {
+            return Ok(Opened::Refused(Reason::Exists));
+        }
+        let Some(file) = open_locked(&path)? else {
+            return Ok(Opened::Busy);
+        };
+        let mut part = Self {
+            file,
+            path,
+            target,
+            len: 0,
+            hasher: Sha256::new(),
+            finished: false,
+        };
+        part.len = hash_into(&mut part.hasher, &mut part.file, u64::MAX)?;
+        if part.len > size {
+            part.restart()?;
+        }
+        Ok(Opened::Part(part))
+    }
+
+    /// How many bytes are there.
+    pub(super) fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// The hash of the bytes that are there.
+    pub(super) fn digest(&self) -> Digest {
+        self.hasher.clone().finalize().into()
+    }
+
+    /// Forgets what is there.
+    pub(super) fn restart(&mut self) -> io::Result<()> {
+        self.file.set_len(0)?;
+        self.file.seek(SeekFrom::Start(0))?;
+        self.len = 0;
+        self.hasher = Sha256::new();
+        Ok(())
+    }
+
+    /// Adds bytes. After an error, what is there is a shorter prefix or the same.
+    pub(super) fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if let Err(error) = self.file.write_all(bytes) {
+            let _ = self.file.set_len(self.len);
+            return Err(error);
+        }
+        self.hasher.update(bytes);
+        self.len += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Puts the file in its place: checked, synced, renamed, the folder synced.
+    pub(super) fn finish(
+        mut self,
+        digest: &Digest,
+        mode: u32,
+        overwrite: bool,
+    ) -> io::Result<Finished> {
+        if self.digest() != *digest {
+            self.discard();
+            return Ok(Finished::Damaged);
+        }
+        set_mode(&self.file, mode)?;
+        self.file.sync_all()?;
+        if overwrite {
+            fs::rename(&self.path, &self.target)?;
+        } else if let Err(error) = rename_new(&self.path, &self.target) {
+            return match error.kind() {
+                io::ErrorKind::AlreadyExists => Ok(Finished::Exists),
+                _ => Err(error),
+            };
+        }
+        self.finished = true;
+        sync_folder(&self.target);
+        Ok(Finished::Done)
+    }
+
+    /// Removes it.
+    pub(super) fn discard(mut self) {
+        self.finished = true;
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        // Nothing to resume from.
+        if !self.finished && self.len == 0 {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+fn part_path(target: &Path) -> PathBuf {
+    let mut name = OsString::from(".");
+    name.push(target.file_name().unwrap_or_default());
+    name.push(".part");
+    target.with_file_name(name)
+}
+
+/// Opens the part and locks it; `None` if another process or connection holds it.
+fn open_locked(path: &Path) -> io::Result<Option<File>> {
+    loop {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let file = options.open(path)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            // A file system without locks.
+            Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {}
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+        // Whoever held it may have renamed or removed it meanwhile.
+        if is_same_file(&file, path) {
+            return Ok(Some(file));
+        }
+    }
+}
+
+/// Removes a part that nobody works on and that is of no use any more.
+fn remove_idle(path: &Path) {
+    if let Ok(file) = File::open(path)
+        && file.try_lock().is_ok()
+    {
+        let _ = fs::remove_file(path);
+    }
+}
+
+#[cfg(unix)]
+fn is_same_file(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    match (file.metadata(), fs::metadata(path)) {
+        (Ok(ours), Ok(theirs)) => ours.dev() == theirs.dev() && ours.ino() == theirs.ino(),
+        _ => false,
+    }
+}
+
+#[cfg(not(unix))]
+fn is_same_file(_file: &File, path: &Path) -> bool {
+    path.exists()
+}
+
+#[cfg(unix)]
+fn set_mode(file: &File, mode: u32) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    file.set_permissions(fs::Permissions::from_mode(mode))
+}
+
+#[cfg(not(unix))]
+fn set_mode(_file: &File, _mode: u32) -> io::Result<()> {
+    Ok(())
+}
+
+/// Renames where nothing is; fails with `AlreadyExists` otherwise, in one step.
+#[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
+fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    use rustix::io::Errno;
+    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        // A file system or kernel that cannot.
+        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => link_new(from, to),
+        result => Ok(result?),
+    }
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android", target_vendor = "apple")))]
+fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+    link_new(from, to)
+}
+
+/// The same in two steps; in between the file has both names.
+fn link_new(from: &Path, to: &Path) -> io::Result<()> {
+    fs::hard_link(from, to)?;
+    fs::remove_file(from)
+}
+
+/// Makes the rename last through a power cut, where folders can be synced.
+fn sync_folder(path: &Path) {
+    if let Some(folder) = path.parent()
+        && let Ok(folder) = File::open(folder)
+    {
+        let _ = folder.sync_all();
+    }
+}
+
+/// The hash of the first `len` bytes of the file; of fewer if it is shorter.
+pub(super) fn hash_file(path: &Path, len: u64) -> io::Result<Digest> {
+    let mut hasher = Sha256::new();
+    hash_into(&mut hasher, &mut File::open(path)?, len)?;
+    Ok(hasher.finalize().into())
+}
+
+/// Reads up to `len` bytes into the hash and returns how many there were.
+pub(super) fn hash_into(hasher: &mut Sha256, file: &mut File, len: u64) -> io::Result<u64> {
+    let mut buffer = vec![0; HASH_BUFFER];
+    let mut rest = file.take(len);
+    let mut count = 0;
+    loop {
+        match rest.read(&mut buffer) {
+            Ok(0) => return Ok(count),
+            Ok(read) => {
+                hasher.update(buffer.get(..read).unwrap_or_default());
+                count += read as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
