@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use ramson::{DestinationHash, Event, I2p, Listener, LostCause, Session, stream_error};
+use ramson::{DestinationHash, Event, I2p, Listener, LostCause, Session, Tunnels, stream_error};
 use ramson_tests::{network, on_router, quick_session, within};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use xtask::net::Network;
@@ -346,4 +346,61 @@ async fn a_transfer_that_loses_its_router_is_never_complete() -> Result<()> {
     ensure!(kind == Some(ramson::ErrorKind::RouterLost), "{error}");
     sending.abort();
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_that_starts_again_at_once_is_reachable() -> Result<()> {
+    let network = network(Peer::Current, 6).await?;
+    let i2p = on_router(&network, 0).await?;
+    let peer = on_router(&network, 1).await?;
+    let folder = network.folder().join("restarted");
+    std::fs::create_dir_all(&folder)?;
+    let mut address = None;
+    for start in 0..=rounds() {
+        let file = folder.join("server.keys");
+        let started = Instant::now();
+        let builder = i2p.session().tunnels(Tunnels::hops(1)).key_file(file);
+        let session = builder.open().await.context("no session")?;
+        let ready = started.elapsed().as_secs_f64();
+        ensure!(*address.get_or_insert(session.address()) == session.address());
+        let echoing = tokio::spawn(echo(session.listen().await?));
+        let stream = reached_by_a_new_session(&peer, session.address()).await?;
+        println!("start {start}: ready after {ready:.1} s, new session's stream {stream:.1} s");
+        echoing.abort();
+        session.close(Duration::ZERO).await;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn datagram_sockets_go_on_after_a_loss() -> Result<()> {
+    let network = network(Peer::Current, 6).await?;
+    let router = network.router(0)?;
+    let proxy = proxy::Proxy::start(router.sam).await?;
+    let i2p = I2p::builder()
+        .sam(proxy.address().to_string())
+        .sam_udp_port(router.sam_udp.port())
+        .start()
+        .await?;
+    let server = quick_session(&i2p).await?;
+    let there = server.datagrams().open().await?;
+    let mut events = server.events();
+    ensure!(
+        proxy.cut_sessions() == 2,
+        "a control connection for each kind"
+    );
+    restored(&mut events).await?;
+    let client = quick_session(&on_router(&network, 1).await?).await?;
+    let here = client.datagrams().open().await?;
+    within(LIMIT, "a datagram", async {
+        loop {
+            here.send_to(b"after the loss", server.address()).await?;
+            let next = tokio::time::timeout(Duration::from_secs(2), there.recv_from());
+            if let Ok(datagram) = next.await {
+                ensure!(datagram?.payload == b"after the loss", "another payload");
+                return Ok(());
+            }
+        }
+    })
+    .await
 }
