@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use ramson_sam::aio::{self, Endpoint, Router, Traits};
-use ramson_sam::{Event, Reply, Request, ResultCode};
+use ramson_sam::{Event, Reply, Request};
 use ramson_wire::{Address, Destination};
 use tokio::sync::watch;
 
@@ -179,10 +179,17 @@ impl SamRouter {
                 value: Some(value), ..
             })) => Destination::from_base64(&value).ok(),
             Ok(_) => None,
-            Err(aio::Error::Refused {
-                code: ResultCode::KeyNotFound | ResultCode::InvalidKey | ResultCode::Other(_),
-                ..
-            }) => return Err(Error::NameNotFound { name }),
+            Err(aio::Error::Refused { code, message, .. }) => {
+                return Err(match address {
+                    Address::Name(_) => Error::NameNotFound { name },
+                    // Its LeaseSet was not found.
+                    _ => Error::PeerUnreachable {
+                        peer: name,
+                        code,
+                        message,
+                    },
+                });
+            }
             Err(aio::Error::TimedOut { .. }) => {
                 return Err(Error::TimedOut {
                     waiting_for: "the router to look a name up",
