@@ -1,4 +1,6 @@
 //! Routers that are wrong, and what is said about them.
+
+#![allow(clippy::string_slice)] // of ASCII
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod common;

@@ -40,6 +40,8 @@ pub(crate) struct Accepting {
 struct State {
     closed: bool,
     listeners: BTreeMap<u16, Entry>,
+    /// Streams on their way: ACCEPTs that wait, and forwarded ones without a peer yet.
+    coming: usize,
     /// Throw-away sessions whose stream proves that this one is reachable.
     expected: BTreeMap<DestinationHash, oneshot::Sender<()>>,
 }
@@ -79,6 +81,18 @@ impl Drop for Slot {
         }
         drop(slots);
         self.changes.send_modify(|changes| *changes += 1);
+    }
+}
+
+/// A stream on its way, which will need a slot.
+struct Coming(Arc<Accepting>);
+
+impl Drop for Coming {
+    fn drop(&mut self) {
+        let mut state = self.0.state();
+        state.coming = state.coming.saturating_sub(1);
+        drop(state);
+        self.0.changed();
     }
 }
 
@@ -171,18 +185,21 @@ impl Accepting {
     }
 
     /// Waits until another stream is wanted; tells whether by STREAM FORWARD.
-    async fn wanted(&self) -> bool {
+    async fn wanted(self: &Arc<Self>) -> (bool, Coming) {
         let mut changes = self.changes.subscribe();
         loop {
             changes.mark_unchanged();
             {
-                let state = self.state();
+                let mut state = self.state();
                 let room = state.listeners.values().any(|entry| {
                     let slots = entry.slots.lock().unwrap_or_else(PoisonError::into_inner);
-                    slots.open < entry.options.max_streams
+                    slots.open + state.coming < entry.options.max_streams
                 });
                 if room || !state.expected.is_empty() {
-                    return state.listeners.values().any(|entry| entry.options.forward);
+                    state.coming += 1;
+                    let mut entries = state.listeners.values();
+                    let forward = entries.any(|entry| entry.options.forward);
+                    return (forward, Coming(Arc::clone(self)));
                 }
             }
             if changes.changed().await.is_err() {
@@ -262,8 +279,7 @@ impl Accepting {
         let stream = Stream::new(tcp, head, info);
         let streams = entry.streams.clone();
         drop(state);
-        // Dropped where the listener is gone; there is room otherwise, but for an overshoot of
-        // some ACCEPTs that were waiting when the last slot went.
+        // Dropped where the listener is gone; there is room otherwise.
         drop(streams.try_send(stream));
     }
 }
@@ -276,6 +292,10 @@ impl Entry {
         changes: &Arc<watch::Sender<u64>>,
     ) -> Result<Slot, &'static str> {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        // It came while another listener had room.
+        if slots.open >= self.options.max_streams {
+            return Err("streams at once");
+        }
         let held = slots.by_peer.get(&peer).copied().unwrap_or(0);
         if self
             .options
@@ -305,18 +325,29 @@ impl Entry {
 }
 
 /// Takes streams from the router for as long as it runs; the supervisor aborts it.
+///
+/// Several may run for a session, of which the `first` alone says STREAM FORWARD.
 pub(super) async fn run(
+    first: bool,
     accepting: Arc<Accepting>,
     router: Arc<SamRouter>,
     generation: Arc<Generation>,
 ) {
     let mut pause = FIRST_PAUSE;
     loop {
-        let forward = accepting.wanted().await;
-        let outcome = if forward {
-            take_forwarded(&accepting, &router, &generation).await
+        let (forward, coming) = accepting.wanted().await;
+        let outcome = if !forward {
+            let outcome = take_one(&accepting, &router, &generation).await;
+            drop(coming);
+            outcome
         } else {
-            take_one(&accepting, &router, &generation).await
+            drop(coming);
+            if first {
+                take_forwarded(&accepting, &router, &generation).await
+            } else {
+                accepting.unwanted(true).await;
+                Ok(())
+            }
         };
         match outcome {
             Ok(()) => pause = FIRST_PAUSE,
@@ -393,6 +424,11 @@ async fn take_forwarded(
     connection.request(&request, router.timing.answer).await?;
     let mut unnamed = JoinSet::new();
     loop {
+        // Beyond the limits, connections wait in the listener's queue.
+        let next = async {
+            let (_, coming) = accepting.wanted().await;
+            (listener.accept().await, coming)
+        };
         tokio::select! {
             biased;
             event = connection.event() => match event? {
@@ -400,7 +436,7 @@ async fn take_forwarded(
                 _ => return Err(aio::Error::Nonsense { what: "STREAM FORWARD" }),
             },
             () = accepting.unwanted(true) => return Ok(()),
-            accepted = listener.accept(), if unnamed.len() < UNNAMED => {
+            (accepted, coming) = next, if unnamed.len() < UNNAMED => {
                 let (tcp, address) = accepted.map_err(io)?;
                 if is_same_host(address.ip(), from) {
                     let accepting = Arc::clone(accepting);
@@ -411,6 +447,7 @@ async fn take_forwarded(
                         if let Ok(Some((tcp, peer, head))) = named {
                             accepting.deliver(&peer, tcp, head, &generation, ports);
                         }
+                        drop(coming);
                     });
                 }
             }

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use ramson_sam::aio;
 use ramson_sam::{Event as SamEvent, Request, ResultCode};
-use ramson_wire::{Address, Target};
+use ramson_wire::{Address, Instant, Target};
 
 use super::accept::is_unknown_session;
 use super::{Core, Generation};
@@ -101,6 +101,7 @@ async fn attempt(
             .filter(|port| *port != 0),
         to_port: Some(port).filter(|port| *port != 0),
     };
+    let asked = aio::now();
     match connection.request(&request, options.deadline).await {
         Ok(SamEvent::Connected) => {}
         Ok(_) => {
@@ -113,7 +114,7 @@ async fn attempt(
                 generation.lose(LostCause::Forgotten);
                 return Err(Error::RouterLost);
             }
-            return Err(refused(core, generation, address, error).await);
+            return Err(refused(core, generation, address, asked, error).await);
         }
     }
     let (tcp, head) = connection.into_stream();
@@ -135,10 +136,16 @@ async fn refused(
     core: &Core,
     generation: &Generation,
     address: &Address,
+    asked: Instant,
     error: aio::Error,
 ) -> Error {
     let peer = address.to_string();
     match error {
+        error if error.is_timeout() => Error::TimedOut {
+            waiting_for: "the router to connect",
+            after: aio::now().saturating_since(asked),
+            last: None,
+        },
         aio::Error::Refused { code, message, .. } => match (&code, address) {
             (ResultCode::KeyNotFound | ResultCode::InvalidKey, Address::Name(_)) => {
                 Error::NameNotFound { name: peer }
@@ -146,7 +153,7 @@ async fn refused(
             (ResultCode::ConnectionRefused, _) => Error::PeerRefused { peer },
             (ResultCode::Timeout, _) => Error::TimedOut {
                 waiting_for: "the peer to answer",
-                after: Duration::ZERO,
+                after: aio::now().saturating_since(asked),
                 last: None,
             },
             _ => Error::PeerUnreachable {

@@ -23,6 +23,7 @@ mod proof;
 
 mod router;
 pub(crate) use router::SamRouter;
+#[cfg_attr(not(feature = "testing"), allow(unreachable_pub))]
 pub use router::Timing;
 
 mod supervisor;

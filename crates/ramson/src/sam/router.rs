@@ -190,7 +190,7 @@ impl SamRouter {
                     },
                 });
             }
-            Err(aio::Error::TimedOut { .. }) => {
+            Err(error) if error.is_timeout() => {
                 return Err(Error::TimedOut {
                     waiting_for: "the router to look a name up",
                     after: aio::now().saturating_since(started),

@@ -30,8 +30,6 @@ const TICK: Duration = Duration::from_secs(5);
 const STOOD_STILL: Duration = Duration::from_secs(10);
 /// After this long tunnels are gone and the session is proved anew.
 const SLEPT_LONG: Duration = Duration::from_secs(60);
-/// After this many sessions that were ready too quickly, the keys belong to another program's.
-const TOO_QUICK_OFTEN: u32 = 3;
 /// Proofs that failed before an unknown router is believed all the same.
 const PROOFS: u32 = 2;
 
@@ -55,11 +53,8 @@ pub(super) struct Supervisor {
     inbox: mpsc::Receiver<Command>,
     current: watch::Sender<Current>,
     closing: watch::Receiver<bool>,
-    /// A session was brought up already.
-    began: bool,
+    /// It was ready before.
     was_ready: bool,
-    /// Attempts whose OK came too quickly to be a session of our own.
-    too_quick: u32,
     started: Instant,
     /// Proofs that failed since the session was last ready.
     failed_proofs: u32,
@@ -136,9 +131,7 @@ impl Supervisor {
             inbox,
             current,
             closing,
-            began: false,
             was_ready: false,
-            too_quick: 0,
             started: aio::now(),
             failed_proofs: 0,
         }
@@ -189,7 +182,9 @@ impl Supervisor {
                 }
                 Setback::Failed(error) => error,
             };
-            let Some(loss) = &mut loss else { return error };
+            let Some(loss) = loss.as_mut().filter(|_| self.was_ready) else {
+                return error;
+            };
             if is_final(&error) {
                 return error;
             }
@@ -212,21 +207,20 @@ impl Supervisor {
 
     fn announce(&mut self, group: &Group, loss: Option<Loss>) {
         self.failed_proofs = 0;
-        let loss = loss.filter(|_| self.was_ready);
-        self.was_ready = true;
-        let restored = u32::from(loss.is_some());
+        let restored = u32::from(self.was_ready);
         self.status.send_modify(|status| {
             *status = Status::at(Stage::Ready, status.restored + restored, None);
         });
         self.router.report(Stage::Ready, None);
         self.tell(match loss {
-            None => Event::Ready {
-                after: aio::now().saturating_since(self.started),
-            },
-            Some(loss) => Event::Restored {
+            Some(loss) if self.was_ready => Event::Restored {
                 after: aio::now().saturating_since(loss.at),
             },
+            _ => Event::Ready {
+                after: aio::now().saturating_since(self.started),
+            },
         });
+        self.was_ready = true;
         // Last, so that who was waiting finds the event there.
         self.current
             .send_replace(Current::Ready(Arc::clone(&group.generation)));
@@ -257,16 +251,10 @@ impl Supervisor {
             return Err(self.refused(source).into());
         }
         let quick = aio::now().saturating_since(started) < self.router.timing.too_quick;
-        if quick && traits.shared_keys && !self.keys.fresh && !self.began {
+        if quick && traits.shared_keys && !self.keys.fresh && loss.is_none() {
             // Our own session of a moment ago still stands, and will take this one along.
-            self.too_quick += 1;
-            return Err(if self.too_quick < TOO_QUICK_OFTEN {
-                Setback::Deaf
-            } else {
-                Error::KeyInUse { path: None }.into()
-            });
+            return Err(Setback::Deaf);
         }
-        self.began = true;
         let stream_id = if traits.subsessions {
             format!("{id}-s")
         } else {
@@ -289,8 +277,9 @@ impl Supervisor {
         for hub in hubs {
             self.open_hub(&mut group, &hub).await?;
         }
-        for _ in 0..traits.accepts {
+        for index in 0..traits.accepts {
             let task = tokio::spawn(accept::run(
+                index == 0,
                 Arc::clone(&self.accepting),
                 Arc::clone(&self.router),
                 Arc::clone(&group.generation),

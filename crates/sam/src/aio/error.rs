@@ -58,4 +58,12 @@ impl Error {
     pub fn is_refusal(&self) -> bool {
         matches!(self, Self::Refused { .. })
     }
+
+    /// Whether a deadline passed.
+    pub fn is_timeout(&self) -> bool {
+        matches!(
+            self,
+            Self::TimedOut { .. } | Self::Failed(Failure::TimedOut { .. })
+        )
+    }
 }
