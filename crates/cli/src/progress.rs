@@ -201,8 +201,9 @@ fn bar() -> ProgressBar {
 }
 
 fn left(rate: u64, bytes: u64) -> Option<u64> {
-    Some(bytes.div_ceil(rate))
-        .filter(|_| rate > 0)
+    // No estimate without a rate, nor one of weeks.
+    (rate > 0)
+        .then(|| bytes.div_ceil(rate))
         .filter(|seconds| *seconds < 1_000_000)
 }
 

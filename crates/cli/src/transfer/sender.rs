@@ -344,6 +344,7 @@ impl Connection<'_> {
         within(stall, frame::write(writer, &hello)).await?;
         match self.next_frame().await {
             Ok(Frame::Welcome { version: VERSION }) => {}
+            Ok(Frame::RefuseAll { reason }) => return Err(Error::Refused { reason }),
             Ok(Frame::Welcome { .. }) => {
                 return Err(Error::Refused {
                     reason: Reason::Version,
