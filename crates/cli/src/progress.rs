@@ -87,6 +87,18 @@ impl Transfers {
     pub(crate) fn tell(&self, connection: u64, notice: Notice) {
         match notice {
             Notice::Began { bytes, .. } => self.begin(connection, 0, bytes),
+            Notice::Started { file, offset } => {
+                let mut state = self.lock();
+                if let Some(entry) = state.connections.get_mut(&connection) {
+                    entry.current = Some((file, offset));
+                }
+                // What was there before says nothing about the rate.
+                if offset > 0 {
+                    state.meter = Meter::default();
+                }
+                drop(state);
+                self.show(connection, None);
+            }
             Notice::Progress { file, done, size } => {
                 if let Some(entry) = self.lock().connections.get_mut(&connection) {
                     entry.current = Some((file.clone(), done));
@@ -136,8 +148,11 @@ impl Transfers {
                 .connections
                 .get(&connection)
                 .and_then(|it| it.current.as_ref());
-            let name = current.map(|(name, _)| name.as_str()).unwrap_or_default();
-            bar.set_message(format!("{}/s{left}  {name}", human_bytes(rate)));
+            bar.set_message(match current {
+                Some((name, _)) => format!("{}/s{left}  {name}", human_bytes(rate)),
+                None if done < total => "waiting for the other side".to_owned(),
+                None => String::new(),
+            });
             return;
         }
         let Some((file, done, size)) = file else {
@@ -201,8 +216,9 @@ fn bar() -> ProgressBar {
 }
 
 fn left(rate: u64, bytes: u64) -> Option<u64> {
-    Some(bytes.div_ceil(rate))
-        .filter(|_| rate > 0)
+    // No estimate without a rate, nor one of weeks.
+    (rate > 0)
+        .then(|| bytes.div_ceil(rate))
         .filter(|seconds| *seconds < 1_000_000)
 }
 

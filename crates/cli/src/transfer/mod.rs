@@ -32,6 +32,13 @@ pub enum Notice {
         /// How many bytes they have together.
         bytes: u64,
     },
+    /// The file begins, behind what the receiver has of it.
+    Started {
+        /// Its name.
+        file: FileName,
+        /// How many bytes of it were there.
+        offset: u64,
+    },
     /// So many bytes of the file are at the receiver.
     Progress {
         /// Its name.

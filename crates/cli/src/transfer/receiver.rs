@@ -388,6 +388,10 @@ impl Connection<'_> {
             })?,
             _ => return Err(out_of_turn),
         }
+        (self.watch)(Notice::Started {
+            file: pending.name.clone(),
+            offset,
+        });
         Ok(None)
     }
 

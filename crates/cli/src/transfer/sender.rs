@@ -344,6 +344,7 @@ impl Connection<'_> {
         within(stall, frame::write(writer, &hello)).await?;
         match self.next_frame().await {
             Ok(Frame::Welcome { version: VERSION }) => {}
+            Ok(Frame::RefuseAll { reason }) => return Err(Error::Refused { reason }),
             Ok(Frame::Welcome { .. }) => {
                 return Err(Error::Refused {
                     reason: Reason::Version,
@@ -527,6 +528,10 @@ impl Connection<'_> {
         };
         within(stall, frame::write(writer, &start)).await?;
         self.outstanding.insert(id, Answer::Sent(offset));
+        (self.watch)(Notice::Started {
+            file: item.name.clone(),
+            offset,
+        });
         while source.position < item.size {
             while let Ok(frame) = self.inbox.try_recv() {
                 self.answer(frame?)?;
