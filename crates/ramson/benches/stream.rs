@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use ramson::testing::{Personality, ScriptedBridge};
 use ramson::{Endpoint, I2p, Session};
-use rustix::process::{Timeval, getrusage_self};
+use rustix::time::{ClockId, clock_gettime};
 use tokio::io::{
     AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt,
     BufReader as AsyncBufReader,
@@ -167,12 +167,10 @@ struct Cost {
     cpu_s_per_gb: f64,
 }
 
+/// User and system time of this process.
 fn cpu() -> Duration {
-    let usage = getrusage_self();
-    let duration = |time: Timeval| {
-        Duration::from_secs(time.tv_sec as u64) + Duration::from_micros(time.tv_usec as u64)
-    };
-    duration(usage.ru_utime) + duration(usage.ru_stime)
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
 async fn transfer(
