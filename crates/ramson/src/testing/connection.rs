@@ -685,6 +685,9 @@ impl Connection {
             Some(entry) if entry.forward.is_some() => ResultCode::AlreadyAccepting,
             Some(entry) => {
                 entry.forward = Some(forward);
+                for incoming in entry.waiting.drain(..) {
+                    tokio::spawn(deliver(forward, incoming));
+                }
                 ResultCode::Ok
             }
             None => ResultCode::InvalidId,
@@ -743,6 +746,19 @@ fn datagrams_to(host: Option<&str>, port: Option<u16>) -> Result<Option<SocketAd
         Ok(Some(SocketAddr::new(host, port)))
     } else {
         Err(())
+    }
+}
+
+/// Forwards a stream that waited.
+async fn deliver(forward: Forward, incoming: Incoming) {
+    let Incoming {
+        from,
+        from_port,
+        to_port,
+        socket,
+    } = incoming;
+    if let Ok(peer) = dial(forward, &from, from_port, to_port).await {
+        let _ = socket.send((peer, Vec::new()));
     }
 }
 
