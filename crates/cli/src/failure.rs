@@ -65,6 +65,13 @@ impl Failure {
             let detail = error.detail();
             return Self::new("exists", 7, text.to_owned(), Some(detail));
         }
+        if matches!(error, ramson::Error::NoRouter) {
+            let text = "no I2P router was chosen: say --router sam:HOST:PORT or set \
+                        RAMSON_ROUTER to that (i2pd and Java I2P listen on sam:127.0.0.1:7656 once \
+                        SAM is switched on); the router sees your private keys, so it is never \
+                        guessed";
+            return Self::new(kind, code, text.to_owned(), None);
+        }
         Self::new(kind, code, error.to_string(), Some(error.detail()))
     }
 

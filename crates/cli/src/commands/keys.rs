@@ -181,3 +181,47 @@ fn utc(unix: u64) -> String {
         second % 60
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_civil() {
+        for (unix, text) in [
+            (0, "1970-01-01 00:00:00 UTC"),
+            (951_827_696, "2000-02-29 12:34:56 UTC"),
+            (4_294_967_295, "2106-02-07 06:28:15 UTC"),
+        ] {
+            assert_eq!(utc(unix), text);
+        }
+    }
+
+    #[test]
+    fn the_offline_block_is_shown_with_its_expiry() {
+        let temp = tempfile::tempdir().unwrap();
+        let file = temp.path().join("offline.keys");
+        let mut bytes = PrivateKeys::generate().to_bytes().to_vec();
+        let len = bytes.len();
+        bytes[len - 32..].fill(0);
+        bytes.extend_from_slice(&1_700_000_000_u32.to_be_bytes());
+        bytes.extend_from_slice(&7_u16.to_be_bytes());
+        bytes.extend_from_slice(&[9; 32 + 64 + 32]);
+        std::fs::write(&file, bytes).unwrap();
+        let read = keys::read(&file).unwrap();
+        for (now, expired) in [(1_699_999_999, false), (1_700_000_001, true)] {
+            let now = SystemTime::UNIX_EPOCH + Duration::from_secs(now);
+            let info = describe(&file, &read, now);
+            let warned = info.warnings.iter().any(|it| it.contains("has expired"));
+            assert_eq!(warned, expired);
+            let text = info.to_string();
+            let offline = info.offline.unwrap();
+            assert_eq!((offline.expired, offline.transient_type_code), (expired, 7));
+            assert_eq!(offline.expires, "2023-11-14 22:13:20 UTC");
+            assert!(
+                text.contains("offline      EdDSA_SHA512_Ed25519 (7), "),
+                "{text}"
+            );
+        }
+    }
+}

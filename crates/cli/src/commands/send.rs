@@ -13,6 +13,9 @@ use crate::run::Shell;
 use crate::transfer::{Error, Notice, Outcome, Pace, Plan};
 use crate::{Event, Failure};
 
+/// How long the receiver may take to answer at first; twice as long each time after that.
+const PATIENCE: Duration = Duration::from_secs(20);
+const MAX_PATIENCE: Duration = Duration::from_secs(120);
 /// The longest wait between two attempts.
 const MAX_PAUSE: Duration = Duration::from_secs(30);
 
@@ -98,6 +101,7 @@ impl Send {
     ) -> Result<()> {
         let mut moved = Instant::now();
         let mut pause = Duration::from_secs(1);
+        let mut patience = PATIENCE;
         let pace = Pace {
             stall: self.stall,
             ..Pace::default()
@@ -112,7 +116,7 @@ impl Send {
                 }
                 shown.tell(0, notice);
             };
-            let error = match self.connect(session).await {
+            let error = match self.connect(session, patience).await {
                 Ok(stream) => {
                     let done = plan
                         .items()
@@ -137,6 +141,7 @@ impl Send {
             if let Some(last) = last_moved.into_inner().ok().flatten() {
                 moved = last;
                 pause = Duration::from_secs(1);
+                patience = PATIENCE;
             }
             if moved.elapsed() + pause > self.give_up_after {
                 return Err(Error::GaveUp {
@@ -157,15 +162,17 @@ impl Send {
             });
             sleep(pause).await;
             pause = (pause * 2).min(MAX_PAUSE);
+            patience = (patience * 2).min(MAX_PATIENCE);
         }
     }
 
-    async fn connect(&self, session: &Session) -> Result<Stream, ramson::Error> {
+    async fn connect(
+        &self,
+        session: &Session,
+        patience: Duration,
+    ) -> Result<Stream, ramson::Error> {
         session.ready(Duration::from_secs(120)).await?;
-        let options = ConnectOptions::new().answer_within(Some(self.stall.min(
-            // Long enough for a receiver far away, short enough to try again.
-            Duration::from_secs(45),
-        )));
+        let options = ConnectOptions::new().answer_within(Some(patience.min(self.stall)));
         session.connect_with(&self.target, options).await
     }
 }
