@@ -3,14 +3,14 @@
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use axum::extract::ConnectInfo;
 use axum::{Router, routing::get};
 use http_body_util::BodyExt as _;
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use ramson::plug::axum::{Peer, serve};
 use ramson::plug::hyper::I2pConnector;
-use ramson::{I2p, Session, Tunnels};
+use ramson::{DatagramKind, DatagramSocket, I2p, Session, Tunnels};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use xtask::net::RouterAccess;
 
@@ -42,7 +42,10 @@ impl Ends {
                 .sam_udp_port(router.sam_udp.port())
                 .start()
                 .await?;
-            i2p.session().tunnels(Tunnels::hops(1)).open().await
+            // Opened later, datagrams would end the streams' way on i2pd.
+            let kinds = [DatagramKind::Datagram1];
+            let session = i2p.session().tunnels(Tunnels::hops(1));
+            session.datagram_kinds(&kinds).open().await
         };
         let (client, server) = tokio::try_join!(open(here), open(there))?;
         let text = format!("{} and {}", client.address(), server.address());
@@ -101,17 +104,10 @@ impl Ends {
     pub(crate) async fn datagram(&self) -> Result<(String, ())> {
         let (client, server) = self.sessions()?;
         let (here, there) = tokio::try_join!(client.datagrams().open(), server.datagrams().open())?;
-        let echo = async {
-            loop {
-                let datagram = there.recv_from().await?;
-                let from = datagram.from.context("no sender")?;
-                there.send_to(&datagram.payload, from).await?;
-            }
-        };
         let payload = [7; 1000];
         let ask = async {
             // Datagrams may get lost.
-            for sent in 1.. {
+            for sent in 1..=60 {
                 here.send_to(&payload, server.address()).await?;
                 let next = tokio::time::timeout(Duration::from_secs(2), here.recv_from());
                 if let Ok(datagram) = next.await {
@@ -119,10 +115,10 @@ impl Ends {
                     return Ok(sent);
                 }
             }
-            Ok(0)
+            bail!("no echo of 60 datagrams")
         };
-        let sent: u32 = tokio::select! {
-            error = echo => error?,
+        let sent = tokio::select! {
+            failed = echo(&there) => failed?,
             sent = ask => sent?,
         };
         Ok((format!("1000 bytes echoed, {sent} sent"), ()))
@@ -168,5 +164,14 @@ impl Ends {
         let (one, other) = tokio::join!(client.close(deadline), server.close(deadline));
         ensure!(one && other, "streams were still open");
         Ok(("both sessions, no stream left".to_owned(), ()))
+    }
+}
+
+/// Sends each datagram back; ends by an error only.
+async fn echo(socket: &DatagramSocket) -> Result<u32> {
+    loop {
+        let datagram = socket.recv_from().await?;
+        let from = datagram.from.context("no sender")?;
+        socket.send_to(&datagram.payload, from).await?;
     }
 }
