@@ -15,7 +15,8 @@ impl RouterArgs {
     /// Finds the router.
     pub(crate) async fn start(&self) -> Result<I2p> {
         let mut builder = I2p::builder();
-        if let Some(router) = &self.router {
+        // An empty variable is one that is not set.
+        if let Some(router) = self.router.as_ref().filter(|router| !router.is_empty()) {
             let address = router.strip_prefix("sam:").ok_or_else(|| {
                 Usage("the router is not understood: write sam:HOST:PORT".to_owned())
             })?;

@@ -1,4 +1,4 @@
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Mutex;
 use std::task::{Context, Poll};
@@ -139,8 +139,6 @@ impl Place {
         Plan::collect(&paths, false).unwrap()
     }
 }
-
-use std::path::PathBuf;
 
 #[tokio::test]
 async fn folders_empty_files_and_large_ones_arrive() {
