@@ -105,7 +105,7 @@ fn a_file_that_its_owner_may_not_read() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("hidden.keys");
         write(&path, &PrivateKeys::generate().to_bytes());
-        fs::set_permissions(&path, fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).unwrap();
         // The superuser reads everything.
         if File::open(&path).is_ok() {
             return;
