@@ -2,7 +2,7 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use ramson_sam::aio;
@@ -267,7 +267,7 @@ impl Timer {
 
 /// The end of the session while a half waits: the router may leave the stream's socket open.
 #[derive(Default)]
-struct Loss(Option<BoxFuture<()>>);
+struct Loss(Option<(BoxFuture<()>, Waker)>);
 
 impl std::fmt::Debug for Loss {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -277,12 +277,21 @@ impl std::fmt::Debug for Loss {
 
 impl Loss {
     fn poll(&mut self, cx: &mut Context<'_>, info: &Info) -> Poll<()> {
-        let wait = self.0.get_or_insert_with(|| {
+        if info.generation.lost_cause().is_some() {
+            return Poll::Ready(());
+        }
+        let (wait, waker) = self.0.get_or_insert_with(|| {
             let generation = Arc::clone(&info.generation);
-            Box::pin(async move {
+            let wait = Box::pin(async move {
                 generation.lost().await;
-            })
+            });
+            (wait, Waker::noop().clone())
         });
+        // Bulk transfers come by here with the same waker again and again.
+        if waker.will_wake(cx.waker()) {
+            return Poll::Pending;
+        }
+        waker.clone_from(cx.waker());
         wait.as_mut().poll(cx)
     }
 }

@@ -60,7 +60,7 @@ impl Generation {
             .clear();
     }
 
-    pub(super) fn lost_cause(&self) -> Option<LostCause> {
+    pub(crate) fn lost_cause(&self) -> Option<LostCause> {
         *self.lost.borrow()
     }
 
