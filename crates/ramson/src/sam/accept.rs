@@ -12,7 +12,6 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 use super::{Core, Generation, SamRouter};
-use crate::status::LostCause;
 use crate::stream::Info;
 use crate::{Error, Event, ListenOptions, Stream};
 
@@ -354,7 +353,7 @@ pub(super) async fn run(
             Err(error) => {
                 tracing::debug!(%error, "taking a stream failed");
                 if is_unknown_session(&error) {
-                    generation.lose(LostCause::Forgotten);
+                    generation.forgotten().await;
                     return;
                 }
                 aio::sleep(pause).await;

@@ -7,7 +7,6 @@ use ramson_wire::{Address, Instant, Target};
 
 use super::accept::is_unknown_session;
 use super::{Core, Generation};
-use crate::status::LostCause;
 use crate::stream::Info;
 use crate::{Capability, ConnectOptions, Error, Stream};
 
@@ -111,7 +110,7 @@ async fn attempt(
         }
         Err(error) => {
             if is_unknown_session(&error) {
-                generation.lose(LostCause::Forgotten);
+                generation.forgotten().await;
                 return Err(Error::RouterLost);
             }
             return Err(refused(core, generation, address, asked, error).await);

@@ -11,6 +11,8 @@ use crate::status::LostCause;
 /// A router whose program ends closes its sockets one after the other: a stream's end comes first,
 /// as seen 0.1 ms before that of the control connection.
 const DYING: Duration = Duration::from_millis(10);
+/// By then the ends of all of its sockets were read here, too.
+pub(super) const SETTLED: Duration = Duration::from_millis(100);
 
 /// A session as the router knows it, from its creation until it is lost.
 ///
@@ -71,6 +73,12 @@ impl Generation {
             Ok(cause) => cause.unwrap_or(LostCause::ControlConnection),
             Err(_) => LostCause::ControlConnection,
         }
+    }
+
+    /// The router does not know it: either it is dying, which shows in a moment, or it forgot.
+    pub(super) async fn forgotten(&self) {
+        let _ = aio::timeout_at(aio::now() + SETTLED, self.lost()).await;
+        self.lose(LostCause::Forgotten);
     }
 
     pub(super) fn suspect(&self) {

@@ -13,6 +13,7 @@ use tokio::task::AbortHandle;
 use super::accept::{self, Accepting};
 use super::control::Control;
 use super::core::{Current, set_stage};
+use super::generation::SETTLED;
 use super::proof::{Proof, prove};
 use super::{Core, Generation, Hub, SamRouter};
 use crate::keys::ClaimedKeys;
@@ -24,8 +25,6 @@ use crate::{DatagramKind, Error, Event};
 pub(super) const CREATE_TIMEOUT: Duration = Duration::from_secs(180);
 /// The first wait between attempts to come back, doubled each time.
 const FIRST_BACKOFF: Duration = Duration::from_millis(250);
-/// The ends of a dying router's sockets come within this time.
-const DYING: Duration = Duration::from_millis(100);
 /// The supervisor looks around at least this often, to notice that the machine slept.
 const TICK: Duration = Duration::from_secs(5);
 /// A tick that comes this much too late means that the program stood still.
@@ -416,7 +415,7 @@ impl Supervisor {
             }
         }
         // A program that ended shows by its refusals before the end of its sockets was read.
-        let _ = aio::timeout_at(aio::now() + DYING, generation.lost()).await;
+        let _ = aio::timeout_at(aio::now() + SETTLED, generation.lost()).await;
         false
     }
 
