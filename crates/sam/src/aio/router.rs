@@ -15,6 +15,8 @@ pub struct Router {
     endpoint: Endpoint,
     alive_within: Duration,
     traits: Mutex<Option<Traits>>,
+    /// Held while the bridge is asked what it is, so that sessions that come at once ask once.
+    probing: tokio::sync::Mutex<()>,
     /// Start and outcome of the last look whether the router lives; held while one is under way.
     last_look: tokio::sync::Mutex<Option<(Instant, bool)>>,
 }
@@ -26,6 +28,7 @@ impl Router {
             endpoint,
             alive_within: ALIVE_TIMEOUT,
             traits: Mutex::new(None),
+            probing: tokio::sync::Mutex::new(()),
             last_look: tokio::sync::Mutex::new(None),
         }
     }
@@ -56,6 +59,12 @@ impl Router {
     ///
     /// When no SAM bridge answers before `deadline`.
     pub async fn traits(&self, deadline: Instant) -> Result<Traits, Error> {
+        if let Some(traits) = self.known_traits() {
+            return Ok(traits);
+        }
+        let waiting_for = "the router to say what it is";
+        let probing = timeout_at(deadline, self.probing.lock()).await;
+        let _probing = probing.map_err(|_| Error::TimedOut { waiting_for })?;
         if let Some(traits) = self.known_traits() {
             return Ok(traits);
         }
