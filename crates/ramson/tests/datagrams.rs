@@ -160,8 +160,7 @@ fn packets_from_strangers_are_not_taken() {
         let line = bridge
             .seen_of(Verb::SessionCreate)
             .iter()
-            .filter(|seen| seen.line.contains("STYLE=DATAGRAM"))
-            .next_back()
+            .rfind(|seen| seen.line.contains("STYLE=DATAGRAM"))
             .unwrap()
             .line
             .clone();

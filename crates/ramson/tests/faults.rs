@@ -1,5 +1,10 @@
 //! Routers that are wrong, and what is said about them.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::string_slice,
+    reason = "tests"
+)]
 
 mod common;
 
