@@ -23,6 +23,9 @@ mod proof;
 
 mod router;
 pub(crate) use router::SamRouter;
+#[cfg(feature = "testing")]
 pub use router::Timing;
+#[cfg(not(feature = "testing"))]
+pub(crate) use router::Timing;
 
 mod supervisor;
