@@ -388,7 +388,11 @@ fn many_sessions_do_not_stampede() {
             .iter()
             .filter(|seen| seen.connection > before)
             .count();
-        assert_eq!(probes, 1, "the router was asked more than once what it is");
+        // None where the restart was so quick that no connection was refused.
+        assert!(
+            probes <= 1,
+            "the router was asked {probes} times what it is"
+        );
         let mut creates: Vec<_> = bridge
             .seen_of(Verb::SessionCreate)
             .iter()
