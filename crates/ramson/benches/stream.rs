@@ -3,9 +3,12 @@
 //!
 //! `cargo bench -p ramson --bench stream [-- --gb 2 --runs 9]` prints a table and a line of JSON.
 //! Bridge and peer run in a process of their own, so that the CPU time is that of this side alone.
-
-#![allow(clippy::indexing_slicing, reason = "a benchmark")]
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::indexing_slicing,
+    reason = "a benchmark"
+)]
 
 use std::io::{BufRead, BufReader as StdBufReader, Read};
 use std::process::{Child, Command, Stdio};

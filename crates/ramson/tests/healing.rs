@@ -38,12 +38,12 @@ fn a_cut_control_connection_heals() {
             let kind = stream_error(&error).map(Error::kind);
             assert_eq!(kind, Some(ErrorKind::RouterLost), "{personality:?}");
             let seen = events_until(&mut events, is_restored).await;
-            let cause = LostCause::ControlConnection;
-            assert_eq!(
-                seen.first(),
-                Some(&Event::Lost { cause }),
-                "{personality:?}"
-            );
+            // An ACCEPT that comes just then learns first that the session is gone.
+            let Some(Event::Lost { cause }) = seen.first() else {
+                panic!("{personality:?}: {seen:?}");
+            };
+            let causes = [LostCause::ControlConnection, LostCause::Forgotten];
+            assert!(causes.contains(cause), "{personality:?}: {seen:?}");
             assert!(
                 seen.get(1).is_some_and(is_resting),
                 "{personality:?}: {seen:?}"
@@ -388,7 +388,7 @@ fn many_sessions_do_not_stampede() {
             .iter()
             .filter(|seen| seen.connection > before)
             .count();
-        // None where no session saw the port refuse.
+        // None where the restart was so quick that no connection was refused.
         assert!(
             probes <= 1,
             "the router was asked {probes} times what it is"

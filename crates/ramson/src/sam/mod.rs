@@ -23,7 +23,9 @@ mod proof;
 
 mod router;
 pub(crate) use router::SamRouter;
-#[cfg_attr(not(feature = "testing"), allow(unreachable_pub))]
+#[cfg(feature = "testing")]
 pub use router::Timing;
+#[cfg(not(feature = "testing"))]
+pub(crate) use router::Timing;
 
 mod supervisor;

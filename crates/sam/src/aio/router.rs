@@ -15,7 +15,7 @@ pub struct Router {
     endpoint: Endpoint,
     alive_within: Duration,
     traits: Mutex<Option<Traits>>,
-    /// Held while the bridge is asked what it is, so that it is asked once.
+    /// Held while the bridge is asked what it is, so that sessions that come at once ask once.
     probing: tokio::sync::Mutex<()>,
     /// Start and outcome of the last look whether the router lives; held while one is under way.
     last_look: tokio::sync::Mutex<Option<(Instant, bool)>>,
@@ -62,10 +62,9 @@ impl Router {
         if let Some(traits) = self.known_traits() {
             return Ok(traits);
         }
-        let waiting_for = "the router to be asked what it is";
-        let _probing = timeout_at(deadline, self.probing.lock())
-            .await
-            .map_err(|_| Error::TimedOut { waiting_for })?;
+        let waiting_for = "the router to say what it is";
+        let probing = timeout_at(deadline, self.probing.lock()).await;
+        let _probing = probing.map_err(|_| Error::TimedOut { waiting_for })?;
         if let Some(traits) = self.known_traits() {
             return Ok(traits);
         }
