@@ -86,7 +86,7 @@ fn what_a_router_has_not_is_refused_by_name() {
         assert_eq!(error.kind(), ErrorKind::Unsupported);
         assert_text(
             &error,
-            &["one repliable datagram kind", "or a second session"],
+            &["beside Datagram1 on one Destination", "or a second session"],
             &[],
         );
     });

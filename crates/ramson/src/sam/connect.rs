@@ -141,7 +141,7 @@ async fn refused(
     let peer = address.to_string();
     match error {
         error if error.is_timeout() => Error::TimedOut {
-            waiting_for: "the router to connect",
+            waiting_for: "the peer to answer",
             after: aio::now().saturating_since(asked),
             last: None,
         },

@@ -14,7 +14,7 @@ pub enum Personality {
     /// The Java router: primary sessions, ports, PINGs, CONNECT waits for the peer.
     #[default]
     Java,
-    /// emissary 0.4: primary sessions, no SAM below 3.1.
+    /// emissary 0.4: primary sessions, says SAM 3.2 whatever is offered.
     Emissary,
     /// A bridge that nobody knows and that speaks SAM 3.0 alone.
     Unknown30,
@@ -38,12 +38,15 @@ impl Personality {
         match self {
             Self::I2pd59 | Self::Java => &Version::ALL,
             Self::I2pd56 => &[Version::V3_0, Version::V3_1],
-            Self::Emissary => &[Version::V3_1, Version::V3_2, Version::V3_3],
+            Self::Emissary => &[Version::V3_2],
             Self::Unknown30 => &[Version::V3_0],
         }
     }
 
     pub(super) fn negotiate(self, min: Option<Version>, max: Option<Version>) -> Option<Version> {
+        if self == Self::Emissary {
+            return Some(Version::V3_2);
+        }
         // 2.56 takes the lowest of what is offered, and 3.1 where nothing is.
         let max = match (self, min) {
             (Self::I2pd56, Some(min)) => Some(min),
