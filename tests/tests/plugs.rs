@@ -20,8 +20,6 @@ use tokio::task::JoinHandle;
 use xtask::net::Network;
 use xtask::peers::Peer as PeerKind;
 
-// Each server has a router of its own: i2pd 2.59 crashes now and then (SIGSEGV in its SAM thread)
-// when a session is made soon after another ended.
 const LIMIT: Duration = Duration::from_secs(120);
 
 type HttpClient = Client<I2pConnector, String>;
@@ -226,6 +224,8 @@ async fn ending(
     Ok((drained, took))
 }
 
+// Each server has a router of its own: an i2pd 2.59 on which a session had just ended was once seen
+// to crash (SIGSEGV in its SAM thread) while the next one was made.
 async fn ends_by_serve(network: &Network, client: &Session) -> Result<()> {
     let server = quick_session(&on_router(network, 2).await?).await?;
     let (asked, requests) = mpsc::unbounded_channel();
