@@ -224,8 +224,10 @@ async fn ending(
     Ok((drained, took))
 }
 
+// Each server has a router of its own: an i2pd 2.59 on which a session had just ended was once seen
+// to crash (SIGSEGV in its SAM thread) while the next one was made.
 async fn ends_by_serve(network: &Network, client: &Session) -> Result<()> {
-    let server = quick_session(&on_router(network, 0).await?).await?;
+    let server = quick_session(&on_router(network, 2).await?).await?;
     let (asked, requests) = mpsc::unbounded_channel();
     let serving = tokio::spawn(serve(server.listen().await?, site(asked)));
     let (drained, took) = ending(&server, client, serving, requests).await?;
@@ -238,7 +240,7 @@ async fn ends_by_serve(network: &Network, client: &Session) -> Result<()> {
 }
 
 async fn ends_by_axum(network: &Network, client: &Session) -> Result<()> {
-    let server = quick_session(&on_router(network, 0).await?).await?;
+    let server = quick_session(&on_router(network, 3).await?).await?;
     let (asked, requests) = mpsc::unbounded_channel();
     let listener = server.listen().await?;
     let session = server.clone();
