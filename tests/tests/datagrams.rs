@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use ramson::{Address, Capability, DatagramKind, DatagramSocket, ErrorKind, I2p, Session, Tunnels};
+use ramson::{
+    Address, Capability, DatagramKind, DatagramSocket, ErrorKind, I2p, Listener, Session, Tunnels,
+};
 use ramson_tests::{network, on_router, pattern, peer, within};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinSet;
@@ -61,16 +63,7 @@ async fn beside_streams(a: &I2p, b: &I2p, kind: DatagramKind) -> Result<()> {
     };
     let (server, client) = tokio::try_join!(open(a), open(b))?;
     let listener = server.listen().await?;
-    let echo = tokio::spawn(async move {
-        loop {
-            let mut stream = listener.accept().await?;
-            let mut bytes = [0; 5];
-            stream.read_exact(&mut bytes).await?;
-            stream.write_all(&bytes).await?;
-        }
-        #[allow(unreachable_code)]
-        Ok::<_, anyhow::Error>(())
-    });
+    let echo = tokio::spawn(echo(listener));
     stream_echo(&client, &server).await?;
 
     for kind in kinds.iter().copied() {
@@ -166,4 +159,47 @@ async fn round_trip(
         {}
     }
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn opening_datagrams_never_breaks_streams() -> Result<()> {
+    let network = network(Peer::Current, 6).await?;
+    let (a, b) = (on_router(&network, 0).await?, on_router(&network, 1).await?);
+    let open = |i2p: &I2p| i2p.session().tunnels(Tunnels::hops(1)).open();
+    let (server, client) = tokio::try_join!(open(&a), open(&b))?;
+    let listener = server.listen().await?;
+    // The listener waits in the router already. i2pd starts the Destination's streaming anew now.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let there = server.datagrams().open().await?;
+    let here = client.datagrams().open().await?;
+    let echo = tokio::spawn(echo(listener));
+    for _ in 0..3 {
+        stream_echo(&client, &server).await?;
+    }
+    within(LIMIT, "a datagram", async {
+        round_trip(&here, &there, &client, &server, &[7; 1000]).await
+    })
+    .await?;
+    // From here on the router would break them.
+    let error = client
+        .datagrams()
+        .kind(DatagramKind::Raw)
+        .open()
+        .await
+        .err()
+        .context("raw opened")?;
+    ensure!(error.kind() == ErrorKind::Unsupported, error);
+    stream_echo(&client, &server).await?;
+    echo.abort();
+    Ok(())
+}
+
+/// Answers five bytes on each stream.
+async fn echo(listener: Listener) -> Result<()> {
+    loop {
+        let mut stream = listener.accept().await?;
+        let mut bytes = [0; 5];
+        stream.read_exact(&mut bytes).await?;
+        stream.write_all(&bytes).await?;
+    }
 }

@@ -229,7 +229,7 @@ impl DatagramBuilder {
     /// # Errors
     ///
     /// [`Error::Unsupported`] for a kind or port that the router has not,
-    /// [`Error::KindsClash`], [`Error::PortInUse`], [`Error::TimedOut`], [`Error::Closed`].
+    /// [`Error::KindsClash`], [`Error::DatagramsTooLate`], [`Error::PortInUse`], [`Error::TimedOut`], [`Error::Closed`].
     pub async fn open(self) -> Result<DatagramSocket, Error> {
         if self.port != 0 {
             self.core.demand(Capability::DatagramPorts)?;
@@ -242,7 +242,12 @@ impl DatagramBuilder {
             port: self.port,
             incoming: Mutex::new(incoming),
         };
-        socket.core.open_hub(self.kind, self.deadline).await?;
+        if let Err(error) = socket.core.open_hub(self.kind, self.deadline).await {
+            let core = Arc::clone(&socket.core);
+            drop(socket);
+            core.forget_hub(self.kind);
+            return Err(error);
+        }
         Ok(socket)
     }
 }

@@ -215,6 +215,12 @@ pub enum Error {
         /// The kind that is open, or was fixed by opening raw first.
         open: DatagramKind,
     },
+    /// The router cannot open datagrams on a Destination whose streams were used.
+    #[error(
+        "this router cannot open datagrams on a Destination whose streams were used already: name \
+         the kinds when the session is opened, with SessionBuilder::datagram_kinds"
+    )]
+    DatagramsTooLate,
     /// Another listener of this session holds the port.
     #[error("a listener is open on port {port} of this session already")]
     AlreadyListening {
@@ -353,7 +359,9 @@ impl Error {
             Self::PeerRefused { .. } => ErrorKind::PeerRefused,
             Self::PeerSilent { .. } => ErrorKind::PeerSilent,
             Self::TimedOut { .. } | Self::Idle { .. } => ErrorKind::TimedOut,
-            Self::Unsupported { .. } | Self::KindsClash { .. } => ErrorKind::Unsupported,
+            Self::Unsupported { .. } | Self::KindsClash { .. } | Self::DatagramsTooLate => {
+                ErrorKind::Unsupported
+            }
             Self::DatagramTooLarge { .. } | Self::DatagramTooSmall { .. } => {
                 ErrorKind::LimitExceeded
             }

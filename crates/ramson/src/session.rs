@@ -161,11 +161,18 @@ impl Session {
     }
 
     /// Closes the session: refuses new connections, waits up to `deadline` until the open streams
-    /// are dropped, then gives the Destination back to the router.
+    /// are dropped, and when some just were, three seconds more within the deadline, in which the
+    /// router sends what it was given. Then it gives the Destination back to the router.
     ///
     /// Returns whether all streams were done in time.
     pub async fn close(&self, deadline: Duration) -> bool {
         self.core.close(deadline).await
+    }
+
+    /// Waits until [`Self::close`] was called, or the session is over: no more connections come,
+    /// those that are open may still be served.
+    pub async fn closing(&self) {
+        self.core.draining().await;
     }
 
     /// Waits until the session is closed, by whatever cause.
@@ -269,8 +276,9 @@ impl SessionBuilder {
 
     /// Opens the router's side of these datagram kinds together with the session, in this order.
     ///
-    /// Needed only on i2pd, to use raw datagrams beside kind 2 or 3: there the first kind that is
-    /// opened decides what the Destination sends.
+    /// Needed only on i2pd: to open datagrams after the first stream
+    /// ([`Error::DatagramsTooLate`]), and to use raw datagrams beside kind 2 or 3, since the first
+    /// kind that is opened decides there what the Destination sends.
     pub fn datagram_kinds(mut self, kinds: &[DatagramKind]) -> Self {
         self.options.kinds = kinds.to_vec();
         self

@@ -235,6 +235,7 @@ impl Accepting {
         generation: &Arc<Generation>,
         ports: bool,
     ) {
+        generation.mark_used();
         let Ok(destination) = Destination::from_base64(&peer.destination) else {
             tracing::warn!("the router named the peer of a stream by something unreadable");
             return;

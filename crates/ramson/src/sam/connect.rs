@@ -100,6 +100,7 @@ async fn attempt(
             .filter(|port| *port != 0),
         to_port: Some(port).filter(|port| *port != 0),
     };
+    generation.mark_used();
     let asked = aio::now();
     match connection.request(&request, options.deadline).await {
         Ok(SamEvent::Connected) => {}

@@ -32,7 +32,9 @@ pub(crate) struct Core {
     pub(super) commands: mpsc::Sender<Command>,
     pub(super) current: watch::Receiver<Current>,
     pub(super) hubs: Arc<Mutex<BTreeMap<DatagramKind, Arc<Hub>>>>,
-    open: Arc<watch::Sender<usize>>,
+    open: Arc<watch::Sender<OpenStreams>>,
+    /// Set when no more streams are taken.
+    draining: watch::Sender<bool>,
     /// Set when the session is to end.
     closing: Arc<watch::Sender<bool>>,
 }
@@ -47,10 +49,17 @@ pub(crate) enum Current {
     Over(Arc<Mutex<Option<Error>>>),
 }
 
+#[derive(Clone, Copy, Debug, Default)]
+struct OpenStreams {
+    count: usize,
+    /// When the last one ended.
+    ended: Option<Instant>,
+}
+
 /// Counts one open stream.
 #[derive(Debug)]
 pub(crate) struct StreamGuard {
-    open: Arc<watch::Sender<usize>>,
+    open: Arc<watch::Sender<OpenStreams>>,
     /// The stream keeps its session alive.
     _core: Arc<Core>,
     _slot: Option<super::accept::Slot>,
@@ -58,8 +67,10 @@ pub(crate) struct StreamGuard {
 
 impl Drop for StreamGuard {
     fn drop(&mut self) {
-        self.open
-            .send_modify(|count| *count = count.saturating_sub(1));
+        self.open.send_modify(|open| {
+            open.count = open.count.saturating_sub(1);
+            open.ended = Some(aio::now());
+        });
     }
 }
 
@@ -89,7 +100,8 @@ impl Core {
             commands,
             current,
             hubs,
-            open: Arc::new(watch::Sender::new(0)),
+            open: Arc::new(watch::Sender::new(OpenStreams::default())),
+            draining: watch::Sender::new(false),
             closing,
         });
         core.notice_unhonoured();
@@ -230,6 +242,14 @@ impl Core {
         Ok(hub)
     }
 
+    /// Drops the hub of a kind that could not be opened.
+    pub(crate) fn forget_hub(&self, kind: DatagramKind) {
+        let mut hubs = self.hubs.lock().unwrap_or_else(PoisonError::into_inner);
+        if hubs.get(&kind).is_some_and(|hub| hub.is_unused()) {
+            hubs.remove(&kind);
+        }
+    }
+
     /// Has the supervisor open the SAM session of a datagram kind, and waits for it.
     pub(crate) async fn open_hub(&self, kind: DatagramKind, given: Duration) -> Result<(), Error> {
         let deadline = aio::now() + given;
@@ -278,7 +298,7 @@ impl Core {
     }
 
     pub(super) fn guard(self: &Arc<Self>, slot: Option<super::accept::Slot>) -> StreamGuard {
-        self.open.send_modify(|count| *count += 1);
+        self.open.send_modify(|open| open.count += 1);
         StreamGuard {
             open: Arc::clone(&self.open),
             _core: Arc::clone(self),
@@ -287,18 +307,32 @@ impl Core {
     }
 
     pub(crate) fn open_streams(&self) -> usize {
-        *self.open.borrow()
+        self.open.borrow().count
     }
 
     pub(crate) async fn close(&self, deadline: Duration) -> bool {
+        self.draining.send_replace(true);
         self.accepting.close();
+        let deadline = aio::now() + deadline;
         let mut open = self.open.subscribe();
-        let drained = aio::timeout_at(aio::now() + deadline, open.wait_for(|count| *count == 0))
-            .await
-            .is_ok();
+        let drained = aio::timeout_at(deadline, open.wait_for(|open| open.count == 0)).await;
+        let drained = drained.is_ok();
+        // Routers drop what they still have to send when the Destination goes.
+        if let Some(ended) = self.open.borrow().ended.filter(|_| drained) {
+            aio::sleep_until(deadline.min(ended + self.router.timing.linger)).await;
+        }
         self.closing.send_replace(true);
         self.closed().await;
         drained
+    }
+
+    /// Waits until closing began.
+    pub(crate) async fn draining(&self) {
+        let mut draining = self.draining.subscribe();
+        tokio::select! {
+            _ = draining.wait_for(|draining| *draining) => {}
+            () = self.closed() => {}
+        }
     }
 
     pub(crate) async fn closed(&self) {

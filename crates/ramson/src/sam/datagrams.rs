@@ -99,6 +99,12 @@ impl Hub {
             .remove(&port);
     }
 
+    /// Whether it has neither a SAM session nor a socket.
+    pub(super) fn is_unused(&self) -> bool {
+        let sockets = self.sockets.lock().unwrap_or_else(PoisonError::into_inner);
+        sockets.is_empty() && self.id.borrow().is_none()
+    }
+
     pub(crate) fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
     }

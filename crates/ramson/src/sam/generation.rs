@@ -1,3 +1,4 @@
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -26,6 +27,8 @@ pub(crate) struct Generation {
     /// Somebody saw signs that the session is dead; the supervisor looks.
     suspected: tokio::sync::Notify,
     controls: Mutex<Vec<mpsc::Sender<ControlCommand>>>,
+    /// A stream was opened or taken.
+    used: AtomicBool,
 }
 
 impl Generation {
@@ -36,6 +39,7 @@ impl Generation {
             lost: watch::Sender::new(None),
             suspected: tokio::sync::Notify::new(),
             controls: Mutex::new(Vec::new()),
+            used: AtomicBool::new(false),
         })
     }
 
@@ -79,6 +83,14 @@ impl Generation {
     pub(super) async fn forgotten(&self) {
         let _ = aio::timeout_at(aio::now() + SETTLED, self.lost()).await;
         self.lose(LostCause::Forgotten);
+    }
+
+    pub(super) fn mark_used(&self) {
+        self.used.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_used(&self) -> bool {
+        self.used.load(Ordering::Relaxed)
     }
 
     pub(super) fn suspect(&self) {

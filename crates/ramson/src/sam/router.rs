@@ -35,6 +35,9 @@ pub struct Timing {
     pub arrival: Duration,
     /// The longest wait between attempts to come back: 30 s.
     pub longest_backoff: Duration,
+    /// How long a closing session that just had streams stays, for the router to send the last of
+    /// what it was given: 3 s.
+    pub linger: Duration,
 }
 
 impl Default for Timing {
@@ -50,6 +53,7 @@ impl Default for Timing {
             proof: seconds(60),
             arrival: seconds(8),
             longest_backoff: seconds(30),
+            linger: seconds(3),
         }
     }
 }
@@ -68,6 +72,7 @@ impl Timing {
             proof: millis(3000),
             arrival: millis(500),
             longest_backoff: millis(500),
+            linger: millis(50),
         }
     }
 }

@@ -278,15 +278,7 @@ impl Supervisor {
         for hub in hubs {
             self.open_hub(&mut group, &hub).await?;
         }
-        for index in 0..traits.accepts {
-            let task = tokio::spawn(accept::run(
-                index == 0,
-                Arc::clone(&self.accepting),
-                Arc::clone(&self.router),
-                Arc::clone(&group.generation),
-            ));
-            group.accepts.push(task.abort_handle());
-        }
+        self.start_accepting(&mut group);
         if loss.is_some() {
             self.verify(&group).await?;
         }
@@ -364,7 +356,7 @@ impl Supervisor {
                         let hub = self.lock_hubs().get(&kind).cloned();
                         let outcome = match hub {
                             Some(hub) if hub.id.borrow().is_some() => Ok(()),
-                            Some(hub) => self.open_hub(group, &hub).await,
+                            Some(hub) => self.add_hub(group, &hub).await,
                             None => Err(Error::Closed { what: "the datagram socket" }),
                         };
                         let _ = reply.send(outcome);
@@ -417,6 +409,36 @@ impl Supervisor {
         // A program that ended shows by its refusals before the end of its sockets was read.
         let _ = aio::timeout_at(aio::now() + SETTLED, generation.lost()).await;
         false
+    }
+
+    fn start_accepting(&self, group: &mut Group) {
+        for index in 0..group.traits.accepts {
+            let task = tokio::spawn(accept::run(
+                index == 0,
+                Arc::clone(&self.accepting),
+                Arc::clone(&self.router),
+                Arc::clone(&group.generation),
+            ));
+            group.accepts.push(task.abort_handle());
+        }
+    }
+
+    /// Opens the SAM session of a datagram kind on a session that is in use.
+    async fn add_hub(&self, group: &mut Group, hub: &Arc<Hub>) -> Result<(), Error> {
+        if group.traits.subsessions {
+            return self.open_hub(group, hub).await;
+        }
+        // i2pd starts the Destination's streaming anew for each session on its key: streams that
+        // there are would hang, and the ACCEPTs that wait would wait for ever.
+        if group.generation.is_used() {
+            return Err(Error::DatagramsTooLate);
+        }
+        for task in group.accepts.drain(..) {
+            task.abort();
+        }
+        let outcome = self.open_hub(group, hub).await;
+        self.start_accepting(group);
+        outcome
     }
 
     /// Opens the SAM session of a datagram kind: a subsession, or a session on the same key.
