@@ -10,8 +10,8 @@ use super::control::{Control, ControlCommand};
 use crate::status::LostCause;
 
 /// A router whose program ends closes its sockets one after the other: a stream's end comes first,
-/// as seen 0.1 ms before that of the control connection.
-const DYING: Duration = Duration::from_millis(10);
+/// as seen 0.1 ms before that of the control connection; more where the machine is busy.
+const DYING: Duration = Duration::from_millis(30);
 /// By then the ends of all of its sockets were read here, too.
 pub(super) const SETTLED: Duration = Duration::from_millis(100);
 
