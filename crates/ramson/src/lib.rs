@@ -59,3 +59,8 @@ pub use ramson_wire::{
     HostNameError, OfflineSignature, PrivateKeys, PrivateKeysError, SigningKeyType, Target,
     TargetError,
 };
+
+/// The README's program.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
