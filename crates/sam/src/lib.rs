@@ -28,8 +28,11 @@ pub use datagram::{
     DatagramError, HEADER_LIMIT, RawHeader, SendHeader, encode_forwarded, parse_forwarded,
 };
 
+mod failure;
+pub use failure::{Awaited, Failure, StateError};
+
 mod client;
-pub use client::{Awaited, Client, ClientConfig, Event, Failure, StateError};
+pub use client::{Client, ClientConfig, Event};
 
 mod bridge;
 pub use bridge::{Bridge, BridgeEvent, BridgeLimits, BridgeTimeout};
