@@ -17,7 +17,7 @@ pub use line::{DEFAULT_LINE_LIMIT, Line, LineBuffer, LineError, PAYLOAD_LIMIT};
 
 mod request;
 pub use request::{
-    Auth, DestinationSpec, EncodeError, Request, RequestError, SessionOptions, Style,
+    Auth, DestinationSpec, EncodeError, Request, RequestError, SessionOptions, SessionParams, Style,
 };
 
 mod reply;

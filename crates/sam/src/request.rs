@@ -32,24 +32,8 @@ pub enum Request {
         id: String,
         /// Its Destination.
         destination: DestinationSpec,
-        /// Options for I2CP and streaming.
-        options: SessionOptions,
-        /// Where datagrams are forwarded to; the client's address if missing.
-        host: Option<String>,
-        /// The port datagrams are forwarded to; without it they come on the control socket.
-        port: Option<u16>,
-        /// The default I2CP port of what is sent.
-        from_port: Option<u16>,
-        /// The default I2CP port sent to.
-        to_port: Option<u16>,
-        /// The I2CP protocol of raw datagrams sent.
-        protocol: Option<u8>,
-        /// The I2CP port listened on; 0 is any.
-        listen_port: Option<u16>,
-        /// The I2CP protocol listened on; 0 is any.
-        listen_protocol: Option<u8>,
-        /// Whether forwarded raw datagrams start with a line of ports and protocol.
-        header: bool,
+        /// Everything else.
+        params: SessionParams,
     },
     /// `SESSION ADD STYLE= ID= ...`: a subsession of this socket's primary session.
     SessionAdd {
@@ -57,24 +41,8 @@ pub enum Request {
         style: Style,
         /// The name other connections use it by.
         id: String,
-        /// Options for I2CP and streaming.
-        options: SessionOptions,
-        /// Where datagrams are forwarded to; the client's address if missing.
-        host: Option<String>,
-        /// The port datagrams are forwarded to.
-        port: Option<u16>,
-        /// The default I2CP port of what is sent.
-        from_port: Option<u16>,
-        /// The default I2CP port sent to.
-        to_port: Option<u16>,
-        /// The I2CP protocol of raw datagrams sent.
-        protocol: Option<u8>,
-        /// The I2CP port listened on; `from_port` if missing, 0 is any.
-        listen_port: Option<u16>,
-        /// The I2CP protocol listened on; `protocol` if missing, 0 is any.
-        listen_protocol: Option<u8>,
-        /// Whether forwarded raw datagrams start with a line of ports and protocol.
-        header: bool,
+        /// Everything else.
+        params: SessionParams,
     },
     /// `SESSION REMOVE ID=`
     SessionRemove {
@@ -265,6 +233,65 @@ pub enum DestinationSpec {
     Keys(Secret),
 }
 
+/// What SESSION CREATE and SESSION ADD say beside style, ID and Destination.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SessionParams {
+    /// Options for I2CP and streaming.
+    pub options: SessionOptions,
+    /// Where datagrams are forwarded to; the client's address if missing.
+    pub host: Option<String>,
+    /// The port datagrams are forwarded to; without it they come on the control socket.
+    pub port: Option<u16>,
+    /// The default I2CP port of what is sent.
+    pub from_port: Option<u16>,
+    /// The default I2CP port sent to.
+    pub to_port: Option<u16>,
+    /// The I2CP protocol of raw datagrams sent.
+    pub protocol: Option<u8>,
+    /// The I2CP port listened on; in a subsession `from_port` if missing. 0 is any.
+    pub listen_port: Option<u16>,
+    /// The I2CP protocol listened on; in a subsession `protocol` if missing. 0 is any.
+    pub listen_protocol: Option<u8>,
+    /// Whether forwarded raw datagrams start with a line of ports and protocol.
+    pub header: bool,
+}
+
+impl SessionParams {
+    fn parse(fields: &Fields<'_>) -> Result<Self, RequestError> {
+        Ok(SessionParams {
+            options: SessionOptions(fields.others(&SESSION_KEYS)),
+            host: fields.text("HOST"),
+            port: fields.port("PORT")?,
+            from_port: fields.port("FROM_PORT")?,
+            to_port: fields.port("TO_PORT")?,
+            protocol: fields.byte("PROTOCOL")?,
+            listen_port: fields.port("LISTEN_PORT")?,
+            listen_protocol: fields.byte("LISTEN_PROTOCOL")?,
+            header: fields.flag("HEADER"),
+        })
+    }
+
+    fn write(&self, w: &mut LineWriter, ports: bool) {
+        w.number("PORT", self.port)
+            .option("HOST", self.host.as_deref());
+        if ports {
+            w.number("FROM_PORT", self.from_port)
+                .number("TO_PORT", self.to_port)
+                .number("PROTOCOL", self.protocol)
+                .number("LISTEN_PORT", self.listen_port)
+                .number("LISTEN_PROTOCOL", self.listen_protocol)
+                .flag("HEADER", self.header);
+        }
+        w.pairs(&self.options.0);
+    }
+
+    /// Whether it says something that is new in 3.2.
+    fn has_ports(&self) -> bool {
+        let port = self.from_port.or(self.to_port).or(self.listen_port);
+        port.is_some() || self.protocol.or(self.listen_protocol).is_some() || self.header
+    }
+}
+
 /// Options of I2CP and streaming in their order, such as `inbound.length=2`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SessionOptions(pub Vec<(String, String)>);
@@ -424,28 +451,12 @@ impl Request {
                     },
                     keys => DestinationSpec::Keys(keys.into()),
                 },
-                options: SessionOptions(fields.others(&SESSION_KEYS)),
-                host: fields.text("HOST"),
-                port: fields.port("PORT")?,
-                from_port: fields.port("FROM_PORT")?,
-                to_port: fields.port("TO_PORT")?,
-                protocol: fields.byte("PROTOCOL")?,
-                listen_port: fields.port("LISTEN_PORT")?,
-                listen_protocol: fields.byte("LISTEN_PROTOCOL")?,
-                header: fields.flag("HEADER"),
+                params: SessionParams::parse(&fields)?,
             },
             ("SESSION", "ADD") => Request::SessionAdd {
                 style: fields.require("STYLE")?.parse()?,
                 id: fields.id()?,
-                options: SessionOptions(fields.others(&SESSION_KEYS)),
-                host: fields.text("HOST"),
-                port: fields.port("PORT")?,
-                from_port: fields.port("FROM_PORT")?,
-                to_port: fields.port("TO_PORT")?,
-                protocol: fields.byte("PROTOCOL")?,
-                listen_port: fields.port("LISTEN_PORT")?,
-                listen_protocol: fields.byte("LISTEN_PROTOCOL")?,
-                header: fields.flag("HEADER"),
+                params: SessionParams::parse(&fields)?,
             },
             ("SESSION", "REMOVE") => Request::SessionRemove { id: fields.id()? },
             ("STREAM", "CONNECT") => Request::StreamConnect {
@@ -538,49 +549,21 @@ impl Request {
             Request::SessionCreate {
                 style,
                 id,
-                options,
-                host,
-                port,
-                from_port,
-                to_port,
-                protocol,
-                listen_port,
-                listen_protocol,
-                header,
-                ..
-            }
-            | Request::SessionAdd {
-                style,
-                id,
-                options,
-                host,
-                port,
-                from_port,
-                to_port,
-                protocol,
-                listen_port,
-                listen_protocol,
-                header,
+                destination,
+                params,
             } => {
                 w.pair("STYLE", style.as_str()).pair("ID", id);
-                if let Request::SessionCreate { destination, .. } = self {
-                    match destination {
-                        DestinationSpec::Transient { signature_type } => w
-                            .pair("DESTINATION", "TRANSIENT")
-                            .option("SIGNATURE_TYPE", signature_type.as_deref()),
-                        DestinationSpec::Keys(keys) => w.pair("DESTINATION", keys.expose()),
-                    };
-                }
-                w.number("PORT", *port).option("HOST", host.as_deref());
-                if ports {
-                    w.number("FROM_PORT", *from_port)
-                        .number("TO_PORT", *to_port);
-                    w.number("PROTOCOL", *protocol)
-                        .number("LISTEN_PORT", *listen_port);
-                    w.number("LISTEN_PROTOCOL", *listen_protocol)
-                        .flag("HEADER", *header);
-                }
-                w.pairs(&options.0);
+                match destination {
+                    DestinationSpec::Transient { signature_type } => w
+                        .pair("DESTINATION", "TRANSIENT")
+                        .option("SIGNATURE_TYPE", signature_type.as_deref()),
+                    DestinationSpec::Keys(keys) => w.pair("DESTINATION", keys.expose()),
+                };
+                params.write(&mut w, ports);
+            }
+            Request::SessionAdd { style, id, params } => {
+                w.pair("STYLE", style.as_str()).pair("ID", id);
+                params.write(&mut w, ports);
             }
             Request::SessionRemove { id } => {
                 w.pair("ID", id);
@@ -708,19 +691,7 @@ impl Request {
             }
             | Request::SessionAdd { .. }
             | Request::SessionRemove { .. } => Version::V3_3,
-            Request::SessionCreate {
-                from_port,
-                to_port,
-                protocol,
-                listen_port,
-                listen_protocol,
-                header,
-                ..
-            } => ports(
-                from_port.or(*to_port).or(*listen_port).is_some()
-                    || protocol.or(*listen_protocol).is_some()
-                    || *header,
-            ),
+            Request::SessionCreate { params, .. } => ports(params.has_ports()),
             Request::StreamConnect {
                 from_port, to_port, ..
             }
@@ -799,27 +770,24 @@ impl Request {
             }
             Request::SessionCreate {
                 id,
-                options,
-                host,
                 destination,
+                params,
                 ..
             } => {
                 check_id(id)?;
-                option("HOST", host)?;
+                option("HOST", &params.host)?;
                 match destination {
                     DestinationSpec::Transient { signature_type } => {
                         option("SIGNATURE_TYPE", signature_type)?;
                     }
                     DestinationSpec::Keys(keys) => value("DESTINATION", keys.expose())?,
                 }
-                pairs(&options.0, &SESSION_KEYS)
+                pairs(&params.options.0, &SESSION_KEYS)
             }
-            Request::SessionAdd {
-                id, options, host, ..
-            } => {
+            Request::SessionAdd { id, params, .. } => {
                 check_id(id)?;
-                option("HOST", host)?;
-                pairs(&options.0, &SESSION_KEYS)
+                option("HOST", &params.host)?;
+                pairs(&params.options.0, &SESSION_KEYS)
             }
             Request::SessionRemove { id } | Request::StreamAccept { id, .. } => check_id(id),
             Request::StreamConnect {

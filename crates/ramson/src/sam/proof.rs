@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ramson_sam::aio;
-use ramson_sam::{DestinationSpec, Request, Secret, SessionOptions, Style};
+use ramson_sam::{DestinationSpec, Request, Secret, SessionOptions, SessionParams, Style};
 use ramson_wire::{Destination, PrivateKeys};
 use tokio::io::AsyncWriteExt;
 
@@ -50,15 +50,10 @@ pub(super) async fn prove(
         style: Style::Stream,
         id: id.clone(),
         destination: DestinationSpec::Keys(Secret::new(keys.to_base64().to_string())),
-        options: SessionOptions(asked.to_pairs("4")),
-        host: None,
-        port: None,
-        from_port: None,
-        to_port: None,
-        protocol: None,
-        listen_port: None,
-        listen_protocol: None,
-        header: false,
+        params: SessionParams {
+            options: SessionOptions(asked.to_pairs("4")),
+            ..SessionParams::default()
+        },
     };
     // Lives until the proof is over, and ends the throw-away session then.
     let mut control = match router.sam.open(aio::now() + timing.arrival).await {

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use ramson_sam::aio::{self, Dialect, Traits};
 use ramson_sam::{
-    DestinationSpec, Request, ResultCode, Secret, SessionOptions as SamOptions, Style,
+    DestinationSpec, Request, ResultCode, Secret, SessionOptions as SamOptions, SessionParams,
+    Style,
 };
 use ramson_wire::Instant;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
@@ -471,15 +472,7 @@ impl Supervisor {
         let request = Request::SessionAdd {
             style,
             id,
-            options: SamOptions::default(),
-            host: hub.map(|hub| hub.local.ip().to_string()),
-            port: hub.map(|hub| hub.local.port()),
-            from_port: None,
-            to_port: None,
-            protocol: None,
-            listen_port: None,
-            listen_protocol: None,
-            header: hub.is_some_and(|hub| hub.wants_header(&group.traits)),
+            params: forwarding(hub, &group.traits),
         };
         let Some(control) = group.controls.first() else {
             return Err(Error::RouterLost);
@@ -501,15 +494,10 @@ impl Supervisor {
             style,
             id,
             destination: DestinationSpec::Keys(Secret::new(self.keys.keys.to_base64().to_string())),
-            options: SamOptions(self.options.to_pairs(encryption)),
-            host: hub.map(|hub| hub.local.ip().to_string()),
-            port: hub.map(|hub| hub.local.port()),
-            from_port: None,
-            to_port: None,
-            protocol: None,
-            listen_port: None,
-            listen_protocol: None,
-            header: hub.is_some_and(|hub| hub.wants_header(traits)),
+            params: SessionParams {
+                options: SamOptions(self.options.to_pairs(encryption)),
+                ..forwarding(hub, traits)
+            },
         }
     }
 
@@ -537,6 +525,16 @@ impl Supervisor {
 
     fn tell(&self, event: Event) {
         let _ = self.events.send(event);
+    }
+}
+
+/// Where the datagrams of a SAM session go.
+fn forwarding(hub: Option<&Hub>, traits: &Traits) -> SessionParams {
+    SessionParams {
+        host: hub.map(|hub| hub.local.ip().to_string()),
+        port: hub.map(|hub| hub.local.port()),
+        header: hub.is_some_and(|hub| hub.wants_header(traits)),
+        ..SessionParams::default()
     }
 }
 

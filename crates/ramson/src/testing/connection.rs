@@ -415,13 +415,7 @@ impl Connection {
             style,
             id,
             destination,
-            host,
-            port,
-            from_port,
-            to_port,
-            protocol,
-            header,
-            ..
+            params,
         } = request
         else {
             return refuse(ResultCode::I2pError, "no SESSION CREATE");
@@ -439,15 +433,15 @@ impl Connection {
         let Ok(keys) = keys else {
             return refuse(ResultCode::InvalidKey, "Invalid destination");
         };
-        let Ok(datagrams_to) = datagrams_to(host.as_deref(), port) else {
+        let Ok(datagrams_to) = datagrams_to(params.host.as_deref(), params.port) else {
             return refuse(ResultCode::I2pError, "HOST is not on this machine");
         };
         let entry = Entry {
             datagrams_to,
-            header,
-            from_port: from_port.unwrap_or(0),
-            to_port: to_port.unwrap_or(0),
-            protocol: protocol.unwrap_or(18),
+            header: params.header,
+            from_port: params.from_port.unwrap_or(0),
+            to_port: params.to_port.unwrap_or(0),
+            protocol: params.protocol.unwrap_or(18),
             ..Entry::new(
                 keys.destination().clone(),
                 style,
@@ -476,25 +470,14 @@ impl Connection {
 
     fn add(&mut self, request: Request) -> (ResultCode, Option<String>) {
         let refuse = |message: &str| (ResultCode::I2pError, Some(message.to_owned()));
-        let Request::SessionAdd {
-            style,
-            id,
-            host,
-            port,
-            from_port,
-            to_port,
-            protocol,
-            header,
-            ..
-        } = request
-        else {
+        let Request::SessionAdd { style, id, params } = request else {
             return refuse("no SESSION ADD");
         };
         let config = &self.shared.config;
         if !config.personality.has_subsessions() || !config.personality.has_style(style) {
             return refuse("Unsupported STYLE");
         }
-        let Ok(datagrams_to) = datagrams_to(host.as_deref(), port) else {
+        let Ok(datagrams_to) = datagrams_to(params.host.as_deref(), params.port) else {
             return refuse("HOST is not on this machine");
         };
         let mut state = self.shared.state();
@@ -508,10 +491,10 @@ impl Connection {
         let entry = Entry {
             deaf: primary.deaf,
             datagrams_to,
-            header,
-            from_port: from_port.unwrap_or(0),
-            to_port: to_port.unwrap_or(0),
-            protocol: protocol.unwrap_or(18),
+            header: params.header,
+            from_port: params.from_port.unwrap_or(0),
+            to_port: params.to_port.unwrap_or(0),
+            protocol: params.protocol.unwrap_or(18),
             ..Entry::new(
                 primary.destination.clone(),
                 style,

@@ -67,11 +67,8 @@ fn request() -> impl Strategy<Value = Request> {
             |(
                 (create, style, id, destination, options, host, port),
                 (from_port, to_port, protocol, listen_port, listen_protocol, header),
-            )| match create {
-                true => Request::SessionCreate {
-                    style,
-                    id,
-                    destination,
+            )| {
+                let params = SessionParams {
                     options,
                     host,
                     port,
@@ -81,20 +78,16 @@ fn request() -> impl Strategy<Value = Request> {
                     listen_port,
                     listen_protocol,
                     header,
-                },
-                false => Request::SessionAdd {
-                    style,
-                    id,
-                    options,
-                    host,
-                    port,
-                    from_port,
-                    to_port,
-                    protocol,
-                    listen_port,
-                    listen_protocol,
-                    header,
-                },
+                };
+                match create {
+                    true => Request::SessionCreate {
+                        style,
+                        id,
+                        destination,
+                        params,
+                    },
+                    false => Request::SessionAdd { style, id, params },
+                }
             },
         );
     let connect = (id(), value(), any::<bool>(), port(), port()).prop_map(

@@ -19,15 +19,7 @@ fn create(style: Style, id: &str, destination: DestinationSpec) -> Request {
         style,
         id: id.to_owned(),
         destination,
-        options: SessionOptions::default(),
-        host: None,
-        port: None,
-        from_port: None,
-        to_port: None,
-        protocol: None,
-        listen_port: None,
-        listen_protocol: None,
-        header: false,
+        params: SessionParams::default(),
     }
 }
 
@@ -106,14 +98,7 @@ fn sessions_of_each_client() {
             DestinationSpec::Keys("abc-~".into())
         ))
     );
-    let Ok(Request::SessionCreate {
-        options,
-        port,
-        host,
-        header,
-        protocol,
-        ..
-    }) = parse(
+    let Ok(Request::SessionCreate { params, .. }) = parse(
         "SESSION CREATE STYLE=RAW ID=a DESTINATION=TRANSIENT PORT=0 HOST=127.0.0.1 PROTOCOL= \
          inbound.length=1 i2cp.leaseSetEncType=6,4 outbound.nickname=\"my app\" HEADER=true\n",
     )
@@ -121,23 +106,25 @@ fn sessions_of_each_client() {
         panic!("no SESSION CREATE");
     };
     assert_eq!(
-        (port, host.as_deref(), header, protocol),
+        (
+            params.port,
+            params.host.as_deref(),
+            params.header,
+            params.protocol
+        ),
         (Some(0), Some("127.0.0.1"), true, None)
     );
-    assert_eq!(options.get("i2cp.leaseSetEncType"), Some("6,4"));
-    assert_eq!(options.get("outbound.nickname"), Some("my app"));
-    assert_eq!(options.0.len(), 3);
+    assert_eq!(params.options.get("i2cp.leaseSetEncType"), Some("6,4"));
+    assert_eq!(params.options.get("outbound.nickname"), Some("my app"));
+    assert_eq!(params.options.0.len(), 3);
     let Ok(Request::SessionAdd {
-        style,
-        listen_port,
-        listen_protocol,
-        ..
+        style, params, ..
     }) = parse("SESSION ADD STYLE=DATAGRAM2 ID=b PORT=7 LISTEN_PORT=70 LISTEN_PROTOCOL=0\n")
     else {
         panic!("no SESSION ADD");
     };
     assert_eq!(
-        (style, listen_port, listen_protocol),
+        (style, params.listen_port, params.listen_protocol),
         (Style::Datagram2, Some(70), Some(0))
     );
     assert_eq!(
