@@ -39,3 +39,6 @@ pub use bridge::{Bridge, BridgeEvent, BridgeLimits, BridgeTimeout};
 
 #[cfg(feature = "client")]
 pub mod aio;
+
+#[cfg(test)]
+mod tests;

@@ -101,8 +101,7 @@ fn sessions_of_each_client() {
     let Ok(Request::SessionCreate { params, .. }) = parse(
         "SESSION CREATE STYLE=RAW ID=a DESTINATION=TRANSIENT PORT=0 HOST=127.0.0.1 PROTOCOL= \
          inbound.length=1 i2cp.leaseSetEncType=6,4 outbound.nickname=\"my app\" HEADER=true\n",
-    )
-    else {
+    ) else {
         panic!("no SESSION CREATE");
     };
     assert_eq!(
@@ -117,9 +116,8 @@ fn sessions_of_each_client() {
     assert_eq!(params.options.get("i2cp.leaseSetEncType"), Some("6,4"));
     assert_eq!(params.options.get("outbound.nickname"), Some("my app"));
     assert_eq!(params.options.0.len(), 3);
-    let Ok(Request::SessionAdd {
-        style, params, ..
-    }) = parse("SESSION ADD STYLE=DATAGRAM2 ID=b PORT=7 LISTEN_PORT=70 LISTEN_PROTOCOL=0\n")
+    let Ok(Request::SessionAdd { style, params, .. }) =
+        parse("SESSION ADD STYLE=DATAGRAM2 ID=b PORT=7 LISTEN_PORT=70 LISTEN_PROTOCOL=0\n")
     else {
         panic!("no SESSION ADD");
     };
@@ -363,10 +361,10 @@ fn no_value_starts_a_line_of_its_own() {
     let mut request = create(Style::Raw, "a", transient(None));
     assert_eq!(request.check(), Ok(()));
     for key in ["", "a b", "a=b", "DESTINATION", "a\n"] {
-        let Request::SessionCreate { options, .. } = &mut request else {
+        let Request::SessionCreate { params, .. } = &mut request else {
             continue;
         };
-        *options = [(key, "x")].into_iter().collect();
+        params.options = [(key, "x")].into_iter().collect();
         assert_eq!(
             request.check(),
             Err(EncodeError::BadKey {
