@@ -175,6 +175,7 @@ impl DatagramSocket {
 impl Drop for DatagramSocket {
     fn drop(&mut self) {
         self.hub.remove(self.port);
+        self.core.forget_hub(self.hub.kind);
     }
 }
 
@@ -242,12 +243,7 @@ impl DatagramBuilder {
             port: self.port,
             incoming: Mutex::new(incoming),
         };
-        if let Err(error) = socket.core.open_hub(self.kind, self.deadline).await {
-            let core = Arc::clone(&socket.core);
-            drop(socket);
-            core.forget_hub(self.kind);
-            return Err(error);
-        }
+        socket.core.open_hub(self.kind, self.deadline).await?;
         Ok(socket)
     }
 }

@@ -1,13 +1,15 @@
 //! Private key files: made whole or not at all, readable by their owner only, locked while in use.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
-use ramson_wire::{DestinationHash, PrivateKeys};
+use ramson_sam::aio;
+use ramson_wire::{DestinationHash, Instant, PrivateKeys};
 
 use crate::Error;
 
@@ -60,6 +62,8 @@ pub(crate) struct ClaimedKeys {
     pub(crate) exposed: bool,
     /// The keys were made just now, so that no router can know them.
     pub(crate) fresh: bool,
+    /// A session of this process had them a moment ago.
+    pub(crate) recent: bool,
     claim: Mutex<Option<(Claim, Option<File>)>>,
 }
 
@@ -70,9 +74,10 @@ impl ClaimedKeys {
             path: path.map(Path::to_owned),
             source,
         })?;
-        let claim = Claim::take(&keys, path)?;
+        let (claim, recent) = Claim::take(&keys, path)?;
         Ok(Self {
             keys,
+            recent,
             exposed: file.as_ref().is_some_and(is_exposed),
             fresh: false,
             claim: Mutex::new(Some((claim, file))),
@@ -123,25 +128,30 @@ pub(crate) fn claim_file(path: &Path) -> Result<ClaimedKeys, Error> {
     }
 }
 
-/// The Destinations in use by this process, whichever way their keys came.
-static IN_USE: Mutex<BTreeSet<DestinationHash>> = Mutex::new(BTreeSet::new());
+/// How long a router may go on holding a session that was closed.
+const RECENT: Duration = Duration::from_secs(10);
+
+/// The Destinations in use by this process, whichever way their keys came: `None`, or when they
+/// were released.
+static IN_USE: Mutex<BTreeMap<DestinationHash, Option<Instant>>> = Mutex::new(BTreeMap::new());
 
 #[derive(Debug)]
 struct Claim(DestinationHash);
 
 impl Claim {
-    fn take(keys: &PrivateKeys, path: Option<&Path>) -> Result<Self, Error> {
+    /// Claims the keys; tells whether they were released a moment ago.
+    fn take(keys: &PrivateKeys, path: Option<&Path>) -> Result<(Self, bool), Error> {
         let hash = keys.destination().hash();
-        if IN_USE
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(hash)
-        {
-            Ok(Self(hash))
-        } else {
-            Err(Error::KeyInUse {
+        let now = aio::now();
+        let mut in_use = IN_USE.lock().unwrap_or_else(PoisonError::into_inner);
+        in_use.retain(|_, released| {
+            released.is_none_or(|released| now.saturating_since(released) < RECENT)
+        });
+        match in_use.insert(hash, None) {
+            Some(None) => Err(Error::KeyInUse {
                 path: path.map(Path::to_owned),
-            })
+            }),
+            released => Ok((Self(hash), released.is_some())),
         }
     }
 }
@@ -151,7 +161,7 @@ impl Drop for Claim {
         IN_USE
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .remove(&self.0);
+            .insert(self.0, Some(aio::now()));
     }
 }
 
@@ -166,13 +176,15 @@ fn create_locked(
 ) -> Result<Option<File>, Error> {
     let error = |source| file_error(path, source);
     let aside = aside(path).ok_or_else(|| error(io::ErrorKind::InvalidInput.into()))?;
-    let mut options = OpenOptions::new();
-    options.write(true).read(true).create(true).truncate(false);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(&aside).map_err(error)?;
-    lock(path, &file)?;
-    if path.exists() {
+    let mut file = open_aside(path, &aside)?;
+    if let Ok(there) = std::fs::symlink_metadata(path) {
+        if there.is_symlink() && !path.exists() {
+            // A volume that is not mounted, perhaps: its keys are not to be replaced.
+            return Err(error(io::Error::new(
+                io::ErrorKind::NotFound,
+                "it is a link that leads nowhere",
+            )));
+        }
         // The lock may be on the very file that was renamed meanwhile; a leftover goes.
         if !is_same_file(&file, path) {
             let _ = std::fs::remove_file(&aside);
@@ -180,6 +192,10 @@ fn create_locked(
         return Ok(None);
     }
     file.set_len(0).map_err(error)?;
+    // It may have been there already, with another mode.
+    #[cfg(unix)]
+    file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))
+        .map_err(error)?;
     match format {
         KeyFormat::Raw => file.write_all(&keys.to_bytes()).map_err(error)?,
         KeyFormat::Base64 => {
@@ -191,6 +207,29 @@ fn create_locked(
     std::fs::rename(&aside, path).map_err(error)?;
     sync_folder(path);
     Ok(Some(file))
+}
+
+/// Opens and locks the file that is written first; it may be a leftover.
+fn open_aside(path: &Path, aside: &Path) -> Result<File, Error> {
+    let error = |source| file_error(path, source);
+    let mut options = OpenOptions::new();
+    options.write(true).read(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    loop {
+        if std::fs::symlink_metadata(aside).is_ok_and(|there| there.is_symlink()) {
+            return Err(error(io::Error::new(
+                io::ErrorKind::AlreadyExists,
+                "a link stands where the keys are written first",
+            )));
+        }
+        let file = options.open(aside).map_err(error)?;
+        lock(path, &file)?;
+        // Renamed or removed between opening and locking: again.
+        if is_same_file(&file, aside) || is_same_file(&file, path) {
+            return Ok(file);
+        }
+    }
 }
 
 /// Removes what a killed program left beside a key file that is whole.
@@ -255,7 +294,7 @@ fn is_exposed(_file: &File) -> bool {
 #[cfg(unix)]
 fn is_same_file(file: &File, path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
-    match (file.metadata(), std::fs::metadata(path)) {
+    match (file.metadata(), std::fs::symlink_metadata(path)) {
         (Ok(ours), Ok(theirs)) => ours.dev() == theirs.dev() && ours.ino() == theirs.ino(),
         _ => false,
     }

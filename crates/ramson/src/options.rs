@@ -239,7 +239,7 @@ impl ListenOptions {
     /// How many accepted streams may be open at once; beyond that, connections wait in the router.
     #[must_use]
     pub fn max_streams(mut self, limit: usize) -> Self {
-        self.max_streams = limit.max(1);
+        self.max_streams = limit.clamp(1, 65_536);
         self
     }
 

@@ -357,6 +357,14 @@ impl AsyncRead for StreamReader {
 }
 
 impl StreamWriter {
+    /// Whether the end is known; a session that is lost takes no bytes, although its socket may.
+    fn has_ended(&mut self) -> bool {
+        if matches!(self.end, End::Open) && self.info.generation.is_over() {
+            self.end = End::Lost;
+        }
+        !matches!(self.end, End::Open)
+    }
+
     /// Turns the outcome of a socket operation into that of the stream.
     fn finish<T>(
         &mut self,
@@ -399,7 +407,7 @@ impl AsyncWrite for StreamWriter {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        if !matches!(self.end, End::Open) {
+        if self.has_ended() {
             return self.poll_ended(cx);
         }
         let outcome = Pin::new(&mut self.io).poll_write(cx, bytes);
@@ -411,7 +419,7 @@ impl AsyncWrite for StreamWriter {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        if !matches!(self.end, End::Open) {
+        if self.has_ended() {
             return self.poll_ended(cx);
         }
         let outcome = Pin::new(&mut self.io).poll_write_vectored(cx, slices);
@@ -427,6 +435,10 @@ impl AsyncWrite for StreamWriter {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // What was written is lost with the session.
+        if self.has_ended() && matches!(self.end, End::Lost) {
+            return self.end.poll(cx);
+        }
         match ready!(Pin::new(&mut self.io).poll_shutdown(cx)) {
             // The other side was quicker.
             Err(error) if error.kind() == io::ErrorKind::NotConnected => Poll::Ready(Ok(())),

@@ -234,17 +234,18 @@ impl Accepting {
         head: Vec<u8>,
         generation: &Arc<Generation>,
         ports: bool,
-    ) {
+    ) -> Result<(), aio::Error> {
         generation.mark_used();
         let Ok(destination) = Destination::from_base64(&peer.destination) else {
-            tracing::warn!("the router named the peer of a stream by something unreadable");
-            return;
+            return Err(aio::Error::Nonsense {
+                what: "STREAM ACCEPT",
+            });
         };
         let hash = destination.hash();
         let mut state = self.state();
         if let Some(arrive) = state.expected.remove(&hash) {
             let _ = arrive.send(());
-            return;
+            return Ok(());
         }
         let (from_port, to_port) = (peer.from_port, peer.to_port);
         let wanted = to_port.unwrap_or(0);
@@ -254,17 +255,17 @@ impl Accepting {
             0
         };
         let Some(entry) = state.listeners.get_mut(&key) else {
-            return;
+            return Ok(());
         };
         let slot = match entry.admit(hash, &self.changes) {
             Ok(slot) => slot,
             Err(limit) => {
                 let _ = self.events.send(Event::ConnectionRefused { limit });
-                return;
+                return Ok(());
             }
         };
         let Some(core) = self.core.upgrade() else {
-            return;
+            return Ok(());
         };
         let info = Info {
             peer: Address::Destination(destination),
@@ -281,6 +282,7 @@ impl Accepting {
         drop(state);
         // Dropped where the listener is gone; there is room otherwise.
         drop(streams.try_send(stream));
+        Ok(())
     }
 }
 
@@ -392,8 +394,7 @@ async fn take_one(
             SamEvent::Accepted { peer } => {
                 let ports = router.known_traits().stream_ports;
                 let (tcp, head) = connection.into_stream();
-                accepting.deliver(&peer, tcp, head, generation, ports);
-                Ok(())
+                accepting.deliver(&peer, tcp, head, generation, ports)
             }
             _ => Err(aio::Error::Nonsense { what: "STREAM ACCEPT" }),
         },
@@ -445,7 +446,7 @@ async fn take_forwarded(
                     unnamed.spawn(async move {
                         let named = aio::timeout_at(aio::now() + PEER_LINE, read_peer(tcp)).await;
                         if let Ok(Some((tcp, peer, head))) = named {
-                            accepting.deliver(&peer, tcp, head, &generation, ports);
+                            let _ = accepting.deliver(&peer, tcp, head, &generation, ports);
                         }
                         drop(coming);
                     });

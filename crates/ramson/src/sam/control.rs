@@ -1,3 +1,4 @@
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,13 +40,19 @@ pub(super) struct Control {
 }
 
 impl Control {
-    pub(super) fn spawn(connection: Connection, generation: Arc<Generation>) -> Self {
+    /// `alive` is dropped after the connection, however the task ends.
+    pub(super) fn spawn(
+        connection: Connection,
+        generation: Arc<Generation>,
+        alive: mpsc::Sender<Infallible>,
+    ) -> Self {
         let (commands, inbox) = mpsc::channel(16);
         let watched = Arc::clone(&generation);
         let answer = generation.answer_within();
         let task = tokio::spawn(async move {
             let cause = run(connection, inbox, answer).await;
             watched.lose(cause);
+            drop(alive);
         });
         let control = Self { commands, task };
         generation.add_control(&control);

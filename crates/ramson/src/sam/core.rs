@@ -215,12 +215,18 @@ impl Core {
     }
 
     pub(crate) async fn renew(&self) -> Result<(), Error> {
+        // It is being made anew already.
+        let asked = match &*self.current.borrow() {
+            Current::Pending => return Ok(()),
+            Current::Ready(generation) => Arc::downgrade(generation),
+            Current::Over(_) => std::sync::Weak::new(),
+        };
         let (reply, answer) = oneshot::channel();
         let closed = |_| Error::Closed {
             what: "the session",
         };
         self.commands
-            .send(Command::Renew(reply))
+            .send(Command::Renew(asked, reply))
             .await
             .map_err(|_| closed(()))?;
         answer.await.map_err(|_| closed(()))
@@ -238,12 +244,23 @@ impl Core {
             return Err(Error::KindsClash { open });
         }
         let made = Hub::open(&self.router, kind).await?;
-        let hub = Arc::clone(lock().entry(kind).or_insert(made));
-        Ok(hub)
+        let mut hubs = lock();
+        if let Some(hub) = hubs.get(&kind) {
+            return Ok(Arc::clone(hub));
+        }
+        // Another kind may have come while the socket was opened.
+        if let Some(open) = self.clashing_kind_of(&hubs, kind) {
+            return Err(Error::KindsClash { open });
+        }
+        hubs.insert(kind, Arc::clone(&made));
+        Ok(made)
     }
 
-    /// Drops the hub of a kind that could not be opened.
+    /// Drops the hub of a kind that nobody uses and the router does not hold.
     pub(crate) fn forget_hub(&self, kind: DatagramKind) {
+        if self.options.kinds.contains(&kind) {
+            return;
+        }
         let mut hubs = self.hubs.lock().unwrap_or_else(PoisonError::into_inner);
         if hubs.get(&kind).is_some_and(|hub| hub.is_unused()) {
             hubs.remove(&kind);
@@ -280,8 +297,16 @@ impl Core {
 
     /// The open kind that keeps the router from sending `kind` on this Destination.
     fn clashing_kind(&self, kind: DatagramKind) -> Option<DatagramKind> {
-        let traits = self.router.known_traits();
         let hubs = self.hubs.lock().unwrap_or_else(PoisonError::into_inner);
+        self.clashing_kind_of(&hubs, kind)
+    }
+
+    fn clashing_kind_of(
+        &self,
+        hubs: &BTreeMap<DatagramKind, Arc<Hub>>,
+        kind: DatagramKind,
+    ) -> Option<DatagramKind> {
+        let traits = self.router.known_traits();
         if traits.one_datagram_kind {
             return hubs.keys().next().copied();
         }

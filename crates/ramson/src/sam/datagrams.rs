@@ -8,7 +8,7 @@ use std::time::Duration;
 use ramson_sam::aio::{self, Dialect, Traits};
 use ramson_sam::{RawHeader, SendHeader, SessionOptions, Version, parse_forwarded};
 use ramson_wire::{Address, Destination, DestinationHash, Instant};
-use tokio::net::{UdpSocket, lookup_host};
+use tokio::net::UdpSocket;
 use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
 
@@ -46,13 +46,11 @@ pub(crate) struct Hub {
 impl Hub {
     /// Binds a UDP socket that takes packets from the router's UDP port alone.
     pub(super) async fn open(router: &SamRouter, kind: DatagramKind) -> Result<Arc<Self>, Error> {
-        let endpoint = router.sam.endpoint();
-        let resolve = |source| router.failed(aio::Error::Resolve { source });
-        let remote = lookup_host((endpoint.host(), endpoint.udp_port()))
-            .await
-            .map_err(resolve)?
-            .next()
-            .ok_or_else(|| resolve(io::ErrorKind::NotFound.into()))?;
+        // The address that answers over TCP, where the router's name has several.
+        let connection = router.open().await?;
+        let io = |source| router.failed(aio::Error::Io { source });
+        let host = connection.tcp().peer_addr().map_err(io)?.ip();
+        let remote = SocketAddr::new(host, router.sam.endpoint().udp_port());
         let any: IpAddr = match remote {
             SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
             SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),

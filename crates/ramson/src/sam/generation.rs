@@ -29,6 +29,8 @@ pub(crate) struct Generation {
     controls: Mutex<Vec<mpsc::Sender<ControlCommand>>>,
     /// A stream was opened or taken.
     used: AtomicBool,
+    /// The same as `lost`, for those who look with every write.
+    over: AtomicBool,
 }
 
 impl Generation {
@@ -40,6 +42,7 @@ impl Generation {
             suspected: tokio::sync::Notify::new(),
             controls: Mutex::new(Vec::new()),
             used: AtomicBool::new(false),
+            over: AtomicBool::new(false),
         })
     }
 
@@ -55,6 +58,7 @@ impl Generation {
 
     /// Declares it lost; the first cause stays.
     pub(super) fn lose(&self, cause: LostCause) {
+        self.over.store(true, Ordering::Release);
         self.lost.send_if_modified(|lost| {
             let first = lost.is_none();
             lost.get_or_insert(cause);
@@ -83,6 +87,11 @@ impl Generation {
     pub(super) async fn forgotten(&self) {
         let _ = aio::timeout_at(aio::now() + SETTLED, self.lost()).await;
         self.lose(LostCause::Forgotten);
+    }
+
+    /// Whether it is lost; cheap.
+    pub(crate) fn is_over(&self) -> bool {
+        self.over.load(Ordering::Acquire)
     }
 
     pub(super) fn mark_used(&self) {

@@ -1,13 +1,14 @@
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use ramson_sam::aio::{self, Dialect, Traits};
 use ramson_sam::{
-    DestinationSpec, Request, ResultCode, Secret, SessionOptions as SamOptions, SessionParams,
-    Style,
+    DestinationSpec, Event as SamEvent, Reply, Request, ResultCode, Secret,
+    SessionOptions as SamOptions, SessionParams, Style,
 };
-use ramson_wire::Instant;
+use ramson_wire::{Destination, Instant};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::AbortHandle;
 
@@ -32,6 +33,11 @@ const TICK: Duration = Duration::from_secs(5);
 const STOOD_STILL: Duration = Duration::from_secs(10);
 /// After this long tunnels are gone and the session is proved anew.
 const SLEPT_LONG: Duration = Duration::from_secs(60);
+/// Control connections are closed within this time.
+const CLOSING: Duration = Duration::from_secs(1);
+/// How often a router may call keys in use that a session of ours had a moment ago.
+const STILL_IN_USE: u32 = 5;
+const STILL_IN_USE_PAUSE: Duration = Duration::from_millis(400);
 /// Proofs that failed before an unknown router is believed all the same.
 const PROOFS: u32 = 2;
 
@@ -40,7 +46,8 @@ const PROOFS: u32 = 2;
 pub(super) enum Command {
     /// Open the SAM session of a datagram kind, if it is not.
     OpenHub(DatagramKind, oneshot::Sender<Result<(), Error>>),
-    Renew(oneshot::Sender<()>),
+    /// Make this generation anew; one that is over is being made anew already.
+    Renew(Weak<Generation>, oneshot::Sender<()>),
 }
 
 /// The task that owns a session.
@@ -58,6 +65,8 @@ pub(super) struct Supervisor {
     /// It was ready before.
     was_ready: bool,
     started: Instant,
+    /// Held by each control connection, to know when all are closed.
+    alive: (mpsc::Sender<Infallible>, mpsc::Receiver<Infallible>),
     /// Proofs that failed since the session was last ready.
     failed_proofs: u32,
 }
@@ -135,6 +144,7 @@ impl Supervisor {
             closing,
             was_ready: false,
             started: aio::now(),
+            alive: mpsc::channel(1),
             failed_proofs: 0,
         }
     }
@@ -147,6 +157,10 @@ impl Supervisor {
             error = self.work() => Some(error),
         };
         self.accepting.close();
+        // The router has the end of the session before anybody can use the keys again.
+        let (alive, mut closed) = self.alive;
+        drop(alive);
+        let _ = aio::timeout_at(aio::now() + CLOSING, closed.recv()).await;
         self.keys.release();
         let text = failure.as_ref().map(ToString::to_string);
         set_stage(&self.status, Stage::Closed, text);
@@ -158,6 +172,7 @@ impl Supervisor {
     async fn work(&mut self) -> Error {
         let mut loss: Option<Loss> = None;
         let mut attempt = 0;
+        let mut still_in_use = 0;
         loop {
             let setback = match self.bring_up(&mut loss).await {
                 Ok(mut group) => {
@@ -184,6 +199,13 @@ impl Supervisor {
                 }
                 Setback::Failed(error) => error,
             };
+            if self.keys.recent && !self.was_ready && is_duplicate(&error) {
+                still_in_use += 1;
+                if still_in_use <= STILL_IN_USE {
+                    aio::sleep(STILL_IN_USE_PAUSE).await;
+                    continue;
+                }
+            }
             let Some(loss) = loss.as_mut().filter(|_| self.was_ready) else {
                 return error;
             };
@@ -249,8 +271,9 @@ impl Supervisor {
             Style::Stream
         };
         let request = self.create(style, id.clone(), &traits, None);
-        if let Err(source) = connection.request(&request, CREATE_TIMEOUT).await {
-            return Err(self.refused(source).into());
+        match connection.request(&request, CREATE_TIMEOUT).await {
+            Ok(reply) => self.check_destination(&reply)?,
+            Err(source) => return Err(self.refused(source).into()),
         }
         let quick = aio::now().saturating_since(started) < self.router.timing.too_quick;
         if quick && traits.shared_keys && !self.keys.fresh && loss.is_none() {
@@ -264,7 +287,7 @@ impl Supervisor {
         };
         let router = Arc::clone(&self.router);
         let generation = Generation::new(stream_id.clone(), router);
-        let control = Control::spawn(connection, Arc::clone(&generation));
+        let control = Control::spawn(connection, Arc::clone(&generation), self.alive.0.clone());
         let mut group = Group {
             generation,
             controls: vec![control],
@@ -277,7 +300,13 @@ impl Supervisor {
         }
         let hubs: Vec<_> = self.lock_hubs().values().cloned().collect();
         for hub in hubs {
-            self.open_hub(&mut group, &hub).await?;
+            match self.open_hub(&mut group, &hub).await {
+                // Whoever opened the socket is told when the supervisor gets to it.
+                Err(Error::SessionRefused { .. }) if !self.options.kinds.contains(&hub.kind) => {
+                    tracing::debug!(kind = %hub.kind, "the router refused a datagram kind");
+                }
+                outcome => outcome?,
+            }
         }
         self.start_accepting(&mut group);
         if loss.is_some() {
@@ -342,6 +371,8 @@ impl Supervisor {
         let mut last_tick = aio::now();
         let mut last_check = last_tick;
         let period = TICK.min(self.router.check_every);
+        let tick = tokio::time::sleep(period);
+        tokio::pin!(tick);
         loop {
             tokio::select! {
                 biased;
@@ -351,25 +382,43 @@ impl Supervisor {
                         return generation.lost_cause().unwrap_or(LostCause::NoAnswer);
                     }
                     last_check = aio::now();
+                    last_tick = last_check;
                 }
                 command = self.inbox.recv() => match command {
                     Some(Command::OpenHub(kind, reply)) => {
                         let hub = self.lock_hubs().get(&kind).cloned();
                         let outcome = match hub {
                             Some(hub) if hub.id.borrow().is_some() => Ok(()),
-                            Some(hub) => self.add_hub(group, &hub).await,
+                            Some(hub) => {
+                                // A loss ends this, too: it may take minutes.
+                                let outcome = tokio::select! {
+                                    biased;
+                                    cause = generation.lost() => return cause,
+                                    outcome = self.add_hub(group, &hub) => outcome,
+                                };
+                                if outcome.is_ok() {
+                                    // Who asked may have gone; the router's session stays.
+                                    self.lock_hubs().entry(kind).or_insert(hub);
+                                }
+                                // That was no standing still.
+                                last_tick = aio::now();
+                                outcome
+                            }
                             None => Err(Error::Closed { what: "the datagram socket" }),
                         };
                         let _ = reply.send(outcome);
                     }
-                    Some(Command::Renew(reply)) => {
-                        let _ = reply.send(());
-                        return LostCause::Renewed;
+                    Some(Command::Renew(of, reply)) => {
+                        let current = of.ptr_eq(&Arc::downgrade(&generation));
+                        // Who asked may have given up.
+                        if reply.send(()).is_ok() && current {
+                            return LostCause::Renewed;
+                        }
                     }
                     // The handles are gone; closing is set.
                     None => std::future::pending().await,
                 },
-                () = tokio::time::sleep(period) => {
+                () = &mut tick => {
                     let now = aio::now();
                     let gap = now.saturating_since(last_tick);
                     let stood_still = gap > period + STOOD_STILL;
@@ -390,6 +439,7 @@ impl Supervisor {
                         self.stage(Stage::Ready, None);
                     }
                     last_tick = aio::now();
+                    tick.as_mut().reset(tokio::time::Instant::now() + period);
                 }
             }
         }
@@ -451,12 +501,15 @@ impl Supervisor {
         } else {
             let mut connection = self.router.open().await?;
             let request = self.create(hub.kind.style(), id.clone(), &group.traits, Some(hub));
-            if let Err(source) = connection.request(&request, CREATE_TIMEOUT).await {
-                return Err(self.refused(source));
+            match connection.request(&request, CREATE_TIMEOUT).await {
+                Ok(reply) => self.check_destination(&reply)?,
+                Err(source) => return Err(self.refused(source)),
             }
-            group
-                .controls
-                .push(Control::spawn(connection, Arc::clone(&group.generation)));
+            group.controls.push(Control::spawn(
+                connection,
+                Arc::clone(&group.generation),
+                self.alive.0.clone(),
+            ));
         }
         hub.id.send_replace(Some(id));
         Ok(())
@@ -498,6 +551,29 @@ impl Supervisor {
                 options: SamOptions(self.options.to_pairs(encryption)),
                 ..forwarding(hub, traits)
             },
+        }
+    }
+
+    /// A router that brings up another Destination than ours is not to be gone on with.
+    fn check_destination(&self, event: &SamEvent) -> Result<(), Error> {
+        let SamEvent::Reply(Reply::SessionStatus {
+            destination: Some(told),
+            ..
+        }) = event
+        else {
+            return Ok(());
+        };
+        // Private keys begin with their Destination.
+        let told = ramson_wire::base64::decode(told.expose()).map(zeroize::Zeroizing::new);
+        let same = told.is_ok_and(|told| {
+            Destination::parse_prefix(&told)
+                .is_ok_and(|(told, _)| told == *self.keys.keys.destination())
+        });
+        if same {
+            Ok(())
+        } else {
+            let what = "SESSION CREATE";
+            Err(self.router.failed(aio::Error::Nonsense { what }))
         }
     }
 
@@ -547,11 +623,22 @@ fn is_final(error: &Error) -> bool {
     }
 }
 
+/// Whether nothing listens any more: the router's program ended.
 fn is_connection_refused(error: &Error) -> bool {
+    match error {
+        Error::Router {
+            source: aio::Error::Connect { source },
+            ..
+        } => source.kind() == std::io::ErrorKind::ConnectionRefused,
+        _ => false,
+    }
+}
+
+fn is_duplicate(error: &Error) -> bool {
     matches!(
         error,
-        Error::Router {
-            source: aio::Error::Connect { .. },
+        Error::SessionRefused {
+            code: ResultCode::DuplicatedDest,
             ..
         }
     )

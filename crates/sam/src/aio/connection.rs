@@ -14,6 +14,8 @@ use crate::{Client, ClientConfig, Event, Reply, Request, Version};
 const READ_SIZE: usize = 8 * 1024;
 /// Notices and datagrams kept while the answer to a request is awaited.
 const STASH_LIMIT: usize = 64;
+/// Nothing is read while more than this waits to be written: a router that asks and does not listen.
+const OUT_LIMIT: usize = 256 * 1024;
 /// The operating system asks a silent peer after this long whether it is still there.
 const KEEPALIVE_AFTER: Duration = Duration::from_secs(30);
 const KEEPALIVE_EVERY: Duration = Duration::from_secs(10);
@@ -163,7 +165,7 @@ impl Connection {
                     let written = written.map_err(|source| Error::Io { source })?;
                     self.out.drain(..written.min(self.out.len()));
                 }
-                read = reader.read(&mut self.input) => match read {
+                read = reader.read(&mut self.input), if self.out.len() <= OUT_LIMIT => match read {
                     Ok(0) => self.machine.handle_eof(now()),
                     Ok(count) => {
                         let bytes = self.input.get(..count).unwrap_or_default();
