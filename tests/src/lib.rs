@@ -4,6 +4,8 @@
 //! The tests in `tests/` start their network with the code of `cargo xtask net`. They fail when the
 //! routers cannot be had.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
@@ -27,13 +29,63 @@ pub fn peer() -> Result<Peer> {
     }
 }
 
-/// Starts a network of `routers` routers; blocks a thread of its own meanwhile.
+/// How often a test is run again because a router crashed under it.
+const RUNS: u32 = 3;
+/// A router that is down this long was not ended by the test itself.
+const DOWN: Duration = Duration::from_secs(2);
+
+/// Runs `test` over a new network of `routers` routers.
+///
+/// i2pd crashes now and then when sessions end on it (seen in 2.59: signal 11 in its SAM thread). A
+/// router that crashed is started again, as people do, and a test that fails after a crash is run
+/// once more, with a word about it.
 ///
 /// # Errors
 ///
-/// When the routers cannot be fetched or do not come up.
-pub async fn network(peer: Peer, routers: usize) -> Result<Network> {
-    tokio::task::spawn_blocking(move || Network::start(NetworkSpec::new(peer, routers))).await?
+/// When the routers cannot be had, and what the test says.
+pub async fn over_network<F>(peer: Peer, routers: usize, test: F) -> Result<()>
+where
+    F: AsyncFn(&Network) -> Result<()>,
+{
+    for run in 1.. {
+        let start = move || Network::start(NetworkSpec::new(peer, routers));
+        let network = Arc::new(tokio::task::spawn_blocking(start).await??);
+        let crashes = Arc::new(AtomicU32::new(0));
+        let keeper = tokio::spawn(keep_up(Arc::downgrade(&network), Arc::clone(&crashes)));
+        let outcome = test(&network).await;
+        keeper.abort();
+        let crashes = crashes.load(Ordering::Relaxed) + u32::try_from(network.crashed().len())?;
+        match outcome {
+            Err(error) if crashes > 0 && run < RUNS => {
+                println!("failed after {crashes} crashes of routers, so again: {error:#}");
+            }
+            outcome => return outcome,
+        }
+    }
+    unreachable!("the last run returns")
+}
+
+/// Starts routers again that crashed.
+async fn keep_up(network: Weak<Network>, crashes: Arc<AtomicU32>) {
+    loop {
+        tokio::time::sleep(DOWN).await;
+        let Some(network) = network.upgrade() else {
+            return;
+        };
+        let restart = move || {
+            let mut restarted = 0;
+            for (index, how) in network.crashed() {
+                println!("{how}; starting it again");
+                if let Err(error) = network.restart(index) {
+                    println!("router {index} does not start again: {error:#}");
+                }
+                restarted += 1;
+            }
+            restarted
+        };
+        let restarted = tokio::task::spawn_blocking(restart).await.unwrap_or(0);
+        crashes.fetch_add(restarted, Ordering::Relaxed);
+    }
 }
 
 /// The library over router `index`.

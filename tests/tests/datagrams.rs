@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use ramson::{
     Address, Capability, DatagramKind, DatagramSocket, ErrorKind, I2p, Listener, Session, Tunnels,
 };
-use ramson_tests::{network, on_router, pattern, peer, within};
+use ramson_tests::{on_router, over_network, pattern, peer, within};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinSet;
 use xtask::peers::Peer;
@@ -21,32 +21,34 @@ const ALL: [DatagramKind; 4] = [
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_kind_the_router_has_goes_beside_streams_on_one_destination() -> Result<()> {
-    let network = network(peer()?, 6).await?;
-    let (a, b) = (on_router(&network, 0).await?, on_router(&network, 1).await?);
-    let mut tests = JoinSet::new();
-    for kind in ALL {
-        if a.capabilities().has(Capability::Datagrams(kind)) {
-            let (a, b) = (a.clone(), b.clone());
-            tests.spawn(async move {
-                beside_streams(&a, &b, kind)
-                    .await
-                    .with_context(|| kind.to_string())?;
-                Ok::<_, anyhow::Error>(kind)
-            });
+    over_network(peer()?, 6, async |network| {
+        let (a, b) = (on_router(network, 0).await?, on_router(network, 1).await?);
+        let mut tests = JoinSet::new();
+        for kind in ALL {
+            if a.capabilities().has(Capability::Datagrams(kind)) {
+                let (a, b) = (a.clone(), b.clone());
+                tests.spawn(async move {
+                    beside_streams(&a, &b, kind)
+                        .await
+                        .with_context(|| kind.to_string())?;
+                    Ok::<_, anyhow::Error>(kind)
+                });
+            }
         }
-    }
-    let mut kinds = Vec::new();
-    while let Some(kind) = tests.join_next().await {
-        kinds.push(kind??);
-    }
-    println!("beside streams: {kinds:?}");
-    let expected = match network.peer() {
-        Peer::Current => 4,
-        Peer::Emissary => 3,
-        Peer::Stable | Peer::Old => 2,
-    };
-    ensure!(kinds.len() == expected, "{} kinds", kinds.len());
-    Ok(())
+        let mut kinds = Vec::new();
+        while let Some(kind) = tests.join_next().await {
+            kinds.push(kind??);
+        }
+        println!("beside streams: {kinds:?}");
+        let expected = match network.peer() {
+            Peer::Current => 4,
+            Peer::Emissary => 3,
+            Peer::Stable | Peer::Old => 2,
+        };
+        ensure!(kinds.len() == expected, "{} kinds", kinds.len());
+        Ok(())
+    })
+    .await
 }
 
 /// A server and a client, each with streams, `kind` and raw on its one Destination.
@@ -163,35 +165,37 @@ async fn round_trip(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn opening_datagrams_never_breaks_streams() -> Result<()> {
-    let network = network(Peer::Current, 6).await?;
-    let (a, b) = (on_router(&network, 0).await?, on_router(&network, 1).await?);
-    let open = |i2p: &I2p| i2p.session().tunnels(Tunnels::hops(1)).open();
-    let (server, client) = tokio::try_join!(open(&a), open(&b))?;
-    let listener = server.listen().await?;
-    // The listener waits in the router already. i2pd starts the Destination's streaming anew now.
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    let there = server.datagrams().open().await?;
-    let here = client.datagrams().open().await?;
-    let echo = tokio::spawn(echo(listener));
-    for _ in 0..3 {
+    over_network(Peer::Current, 6, async |network| {
+        let (a, b) = (on_router(network, 0).await?, on_router(network, 1).await?);
+        let open = |i2p: &I2p| i2p.session().tunnels(Tunnels::hops(1)).open();
+        let (server, client) = tokio::try_join!(open(&a), open(&b))?;
+        let listener = server.listen().await?;
+        // The listener waits in the router already. i2pd starts the Destination's streaming anew now.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let there = server.datagrams().open().await?;
+        let here = client.datagrams().open().await?;
+        let echo = tokio::spawn(echo(listener));
+        for _ in 0..3 {
+            stream_echo(&client, &server).await?;
+        }
+        within(LIMIT, "a datagram", async {
+            round_trip(&here, &there, &client, &server, &[7; 1000]).await
+        })
+        .await?;
+        // From here on the router would break them.
+        let error = client
+            .datagrams()
+            .kind(DatagramKind::Raw)
+            .open()
+            .await
+            .err()
+            .context("raw opened")?;
+        ensure!(error.kind() == ErrorKind::Unsupported, error);
         stream_echo(&client, &server).await?;
-    }
-    within(LIMIT, "a datagram", async {
-        round_trip(&here, &there, &client, &server, &[7; 1000]).await
+        echo.abort();
+        Ok(())
     })
-    .await?;
-    // From here on the router would break them.
-    let error = client
-        .datagrams()
-        .kind(DatagramKind::Raw)
-        .open()
-        .await
-        .err()
-        .context("raw opened")?;
-    ensure!(error.kind() == ErrorKind::Unsupported, error);
-    stream_echo(&client, &server).await?;
-    echo.abort();
-    Ok(())
+    .await
 }
 
 /// Answers five bytes on each stream.

@@ -5,7 +5,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use ramson_tests::{network, within};
+use ramson_tests::{over_network, within};
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 use xtask::peers::Peer;
@@ -17,63 +17,65 @@ const LIMIT: Duration = Duration::from_secs(180);
 #[tokio::test(flavor = "multi_thread")]
 async fn every_example_does_what_it_says() -> Result<()> {
     let programs = build().await?;
-    let network = network(Peer::Current, 6).await?;
-    let folder = tempfile::tempdir()?;
-    let run = |name: &str, router: usize, arguments: &[&str]| -> Result<Command> {
-        let mut command = Command::new(programs.join(name));
-        command
-            .args(arguments)
-            .env(
-                "RAMSON_ROUTER",
-                format!("sam:{}", network.router(router)?.sam),
-            )
-            .current_dir(folder.path())
-            .stdin(Stdio::null())
-            .kill_on_drop(true);
-        Ok(command)
-    };
+    over_network(Peer::Current, 6, async |network| {
+        let folder = tempfile::tempdir()?;
+        let run = |name: &str, router: usize, arguments: &[&str]| -> Result<Command> {
+            let mut command = Command::new(programs.join(name));
+            command
+                .args(arguments)
+                .env(
+                    "RAMSON_ROUTER",
+                    format!("sam:{}", network.router(router)?.sam),
+                )
+                .current_dir(folder.path())
+                .stdin(Stdio::null())
+                .kill_on_drop(true);
+            Ok(command)
+        };
 
-    let made = output(run("create_destination", 0, &["new.keys"])?).await?;
-    let keys = ramson::keys::read(folder.path().join("new.keys"))?;
-    ensure!(made.trim() == keys.destination().b32(), "{made}");
+        let made = output(run("create_destination", 0, &["new.keys"])?).await?;
+        let keys = ramson::keys::read(folder.path().join("new.keys"))?;
+        ensure!(made.trim() == keys.destination().b32(), "{made}");
 
-    let mut site = Server::start(run("axum_site", 0, &[])?)?;
-    let mut ping_pong = Server::start(run("ping_pong_server", 1, &[])?)?;
-    let mut datagrams = Server::start(run("datagram_server", 2, &[])?)?;
-    let page = site.line().await?;
-    let ping_pong_address = ping_pong.line().await?;
-    let datagram_address = datagrams.line().await?;
+        let mut site = Server::start(run("axum_site", 0, &[])?)?;
+        let mut ping_pong = Server::start(run("ping_pong_server", 1, &[])?)?;
+        let mut datagrams = Server::start(run("datagram_server", 2, &[])?)?;
+        let page = site.line().await?;
+        let ping_pong_address = ping_pong.line().await?;
+        let datagram_address = datagrams.line().await?;
 
-    // The clients have routers of their own, and come up side by side.
-    let (pong, echo, got, by_hyper, by_reqwest) = tokio::try_join!(
-        output(run("ping_pong_client", 5, &[&ping_pong_address])?),
-        echoed(|| run("datagram_client", 4, &[&datagram_address])),
-        output(run("get", 3, &[&page])?),
-        output(run("hyper_get", 4, &[&page])?),
-        output(run("reqwest_get", 5, &[&page])?),
-    )?;
-    ensure!(pong == "PONG\n", "{pong}");
-    let seen = ping_pong.line().await?;
-    ensure!(
-        seen.starts_with("PING from ") && seen.ends_with(".b32.i2p"),
-        "{seen}"
-    );
-    ensure!(echo == "hello\n", "{echo}");
-    ensure!(datagrams.line().await? == "5 bytes");
-    for greeting in [got, by_hyper, by_reqwest] {
+        // The clients have routers of their own, and come up side by side.
+        let (pong, echo, got, by_hyper, by_reqwest) = tokio::try_join!(
+            output(run("ping_pong_client", 5, &[&ping_pong_address])?),
+            echoed(|| run("datagram_client", 4, &[&datagram_address])),
+            output(run("get", 3, &[&page])?),
+            output(run("hyper_get", 4, &[&page])?),
+            output(run("reqwest_get", 5, &[&page])?),
+        )?;
+        ensure!(pong == "PONG\n", "{pong}");
+        let seen = ping_pong.line().await?;
         ensure!(
-            greeting.starts_with("Hello, ") && greeting.ends_with(".b32.i2p!\n"),
-            "{greeting}"
+            seen.starts_with("PING from ") && seen.ends_with(".b32.i2p"),
+            "{seen}"
         );
-    }
+        ensure!(echo == "hello\n", "{echo}");
+        ensure!(datagrams.line().await? == "5 bytes");
+        for greeting in [got, by_hyper, by_reqwest] {
+            ensure!(
+                greeting.starts_with("Hello, ") && greeting.ends_with(".b32.i2p!\n"),
+                "{greeting}"
+            );
+        }
 
-    // The ping-pong server keeps its address.
-    drop(ping_pong);
-    let keys = ramson::keys::read(folder.path().join("server.keys"))?;
-    ensure!(keys.destination().b32() == ping_pong_address);
+        // The ping-pong server keeps its address.
+        drop(ping_pong);
+        let keys = ramson::keys::read(folder.path().join("server.keys"))?;
+        ensure!(keys.destination().b32() == ping_pong_address);
 
-    // Ctrl-C ends the site well.
-    site.interrupt().await
+        // Ctrl-C ends the site well.
+        site.interrupt().await
+    })
+    .await
 }
 
 /// Builds all examples with the cargo that built this test; the folder they are in.

@@ -9,9 +9,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use ramson::{DestinationHash, Event, I2p, Listener, LostCause, Session, Tunnels, stream_error};
-use ramson_tests::{network, on_router, quick_session, within};
+use ramson_tests::{on_router, over_network, quick_session, within};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use xtask::net::Network;
 use xtask::peers::Peer;
 
 const LIMIT: Duration = Duration::from_secs(240);
@@ -111,11 +110,11 @@ async fn restored(events: &mut ramson::Events) -> Result<(LostCause, f64)> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_outlives_its_router() -> Result<()> {
-    let network = network(Peer::Current, 6).await?;
-    let server = quick_session(&on_router(&network, 0).await?).await?;
+    over_network(Peer::Current, 6, async |network| {
+    let server = quick_session(&on_router(network, 0).await?).await?;
     let address = server.address();
     let echoing = tokio::spawn(echo(server.listen().await?));
-    let peer = on_router(&network, 1).await?;
+    let peer = on_router(network, 1).await?;
     for round in 1..=rounds() {
         let old = quick_session(&peer).await?;
         within(LIMIT, "the first stream", async {
@@ -146,11 +145,13 @@ async fn a_session_outlives_its_router() -> Result<()> {
     }
     echoing.abort();
     Ok(())
+    })
+    .await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_outlives_its_control_connection() -> Result<()> {
-    let network = network(Peer::Current, 6).await?;
+    over_network(Peer::Current, 6, async |network| {
     let proxy = proxy::Proxy::start(network.router(0)?.sam).await?;
     let i2p = I2p::builder()
         .sam(proxy.address().to_string())
@@ -159,7 +160,7 @@ async fn a_session_outlives_its_control_connection() -> Result<()> {
     let server = quick_session(&i2p).await?;
     let address = server.address();
     let echoing = tokio::spawn(echo(server.listen().await?));
-    let peer = on_router(&network, 1).await?;
+    let peer = on_router(network, 1).await?;
     for round in 1..=rounds() {
         let old = quick_session(&peer).await?;
         within(LIMIT, "the first stream", async {
@@ -180,11 +181,13 @@ async fn a_session_outlives_its_control_connection() -> Result<()> {
     }
     echoing.abort();
     Ok(())
+    })
+    .await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_outlives_a_router_that_falls_silent() -> Result<()> {
-    let network = network(Peer::Current, 6).await?;
+    over_network(Peer::Current, 6, async |network| {
     let router = network.router(0)?;
     let i2p = I2p::builder()
         .sam(router.sam.to_string())
@@ -195,7 +198,7 @@ async fn a_session_outlives_a_router_that_falls_silent() -> Result<()> {
     let server = quick_session(&i2p).await?;
     let address = server.address();
     let echoing = tokio::spawn(echo(server.listen().await?));
-    let peer = on_router(&network, 1).await?;
+    let peer = on_router(network, 1).await?;
     for round in 1..=rounds() {
         let mut events = server.events();
         network.suspend(0)?;
@@ -228,6 +231,8 @@ async fn a_session_outlives_a_router_that_falls_silent() -> Result<()> {
     }
     echoing.abort();
     Ok(())
+    })
+    .await
 }
 
 /// Names the SAM bridge to the process that is going to be stopped.
@@ -262,49 +267,53 @@ impl Drop for Stopped {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_outlives_the_sleep_of_its_process() -> Result<()> {
-    let network: Network = network(Peer::Current, 6).await?;
-    let child = Command::new(std::env::current_exe()?)
-        .args(["--exact", "the_process_that_is_stopped", "--nocapture"])
-        .env(STOPPED, network.router(0)?.sam.to_string())
-        .stdout(Stdio::piped())
-        .spawn()?;
-    let mut child = Stopped(child);
-    let stdout = child.0.stdout.take().context("no output")?;
-    let mut lines = BufReader::new(tokio::process::ChildStdout::from_std(stdout)?).lines();
-    let address: DestinationHash = within(LIMIT, "the child's session", async {
-        loop {
-            let line = lines.next_line().await?.context("the child ended")?;
-            if let Some(address) = line.strip_prefix("address ") {
-                return Ok(address.parse()?);
-            }
-        }
-    })
-    .await?;
-    let peer = on_router(&network, 1).await?;
-    for round in 1..=rounds() {
-        reached_by_a_new_session(&peer, address).await?;
-        signal(&child.0, "STOP")?;
-        tokio::time::sleep(Duration::from_secs(30)).await;
-        signal(&child.0, "CONT")?;
-        let woke = Instant::now();
-        within(Duration::from_secs(60), "waking", async {
+    over_network(Peer::Current, 6, async |network| {
+        let child = Command::new(std::env::current_exe()?)
+            .args(["--exact", "the_process_that_is_stopped", "--nocapture"])
+            .env(STOPPED, network.router(0)?.sam.to_string())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let mut child = Stopped(child);
+        let stdout = child.0.stdout.take().context("no output")?;
+        let mut lines = BufReader::new(tokio::process::ChildStdout::from_std(stdout)?).lines();
+        let address: DestinationHash = within(LIMIT, "the child's session", async {
             loop {
                 let line = lines.next_line().await?.context("the child ended")?;
-                if line.starts_with("event Woke") {
-                    println!("round {round}: {line}");
-                    return Ok(());
-                }
-                if line.contains("Lost") {
-                    bail!("lost before it woke: {line}");
+                if let Some(address) = line.strip_prefix("address ") {
+                    return Ok(address.parse()?);
                 }
             }
         })
         .await?;
-        let noticed = woke.elapsed().as_secs_f64();
-        let fresh = reached_by_a_new_session(&peer, address).await?;
-        println!("round {round}: noticed after {noticed:.1} s, new session's stream {fresh:.1} s");
-    }
-    Ok(())
+        let peer = on_router(network, 1).await?;
+        for round in 1..=rounds() {
+            reached_by_a_new_session(&peer, address).await?;
+            signal(&child.0, "STOP")?;
+            tokio::time::sleep(Duration::from_secs(30)).await;
+            signal(&child.0, "CONT")?;
+            let woke = Instant::now();
+            within(Duration::from_secs(60), "waking", async {
+                loop {
+                    let line = lines.next_line().await?.context("the child ended")?;
+                    if line.starts_with("event Woke") {
+                        println!("round {round}: {line}");
+                        return Ok(());
+                    }
+                    if line.contains("Lost") {
+                        bail!("lost before it woke: {line}");
+                    }
+                }
+            })
+            .await?;
+            let noticed = woke.elapsed().as_secs_f64();
+            let fresh = reached_by_a_new_session(&peer, address).await?;
+            println!(
+                "round {round}: noticed after {noticed:.1} s, new session's stream {fresh:.1} s"
+            );
+        }
+        Ok(())
+    })
+    .await
 }
 
 fn signal(child: &Child, name: &str) -> Result<()> {
@@ -317,90 +326,96 @@ fn signal(child: &Child, name: &str) -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_transfer_that_loses_its_router_is_never_complete() -> Result<()> {
-    let network = network(Peer::Current, 6).await?;
-    let server = quick_session(&on_router(&network, 0).await?).await?;
-    let client = quick_session(&on_router(&network, 1).await?).await?;
-    let listener = server.listen().await?;
-    let sending = tokio::spawn(async move {
-        let mut stream = listener.accept().await?;
-        let bytes = vec![1; 64 * 1024];
-        while stream.write_all(&bytes).await.is_ok() {}
-        Ok::<_, anyhow::Error>(())
-    });
-    let mut stream = client.connect(server.address()).await?;
-    stream.write_all(&[0]).await?;
-    stream.read_exact(&mut [0; 100_000]).await?;
-    network.kill(1)?;
-    let error = within(LIMIT, "the end of the stream", async {
-        let mut bytes = vec![0; 64 * 1024];
-        loop {
-            match stream.read(&mut bytes).await {
-                Ok(0) => bail!("a clean end"),
-                Ok(_) => {}
-                Err(error) => return Ok(error),
+    over_network(Peer::Current, 6, async |network| {
+        let server = quick_session(&on_router(network, 0).await?).await?;
+        let client = quick_session(&on_router(network, 1).await?).await?;
+        let listener = server.listen().await?;
+        let sending = tokio::spawn(async move {
+            let mut stream = listener.accept().await?;
+            let bytes = vec![1; 64 * 1024];
+            while stream.write_all(&bytes).await.is_ok() {}
+            Ok::<_, anyhow::Error>(())
+        });
+        let mut stream = client.connect(server.address()).await?;
+        stream.write_all(&[0]).await?;
+        stream.read_exact(&mut [0; 100_000]).await?;
+        network.kill(1)?;
+        let error = within(LIMIT, "the end of the stream", async {
+            let mut bytes = vec![0; 64 * 1024];
+            loop {
+                match stream.read(&mut bytes).await {
+                    Ok(0) => bail!("a clean end"),
+                    Ok(_) => {}
+                    Err(error) => return Ok(error),
+                }
             }
-        }
+        })
+        .await?;
+        let kind = stream_error(&error).map(ramson::Error::kind);
+        ensure!(kind == Some(ramson::ErrorKind::RouterLost), "{error}");
+        sending.abort();
+        Ok(())
     })
-    .await?;
-    let kind = stream_error(&error).map(ramson::Error::kind);
-    ensure!(kind == Some(ramson::ErrorKind::RouterLost), "{error}");
-    sending.abort();
-    Ok(())
+    .await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_program_that_starts_again_at_once_is_reachable() -> Result<()> {
-    let network = network(Peer::Current, 6).await?;
-    let i2p = on_router(&network, 0).await?;
-    let peer = on_router(&network, 1).await?;
-    let folder = network.folder().join("restarted");
-    std::fs::create_dir_all(&folder)?;
-    let mut address = None;
-    for start in 0..=rounds() {
-        let file = folder.join("server.keys");
-        let started = Instant::now();
-        let builder = i2p.session().tunnels(Tunnels::hops(1)).key_file(file);
-        let session = builder.open().await.context("no session")?;
-        let ready = started.elapsed().as_secs_f64();
-        ensure!(*address.get_or_insert(session.address()) == session.address());
-        let echoing = tokio::spawn(echo(session.listen().await?));
-        let stream = reached_by_a_new_session(&peer, session.address()).await?;
-        println!("start {start}: ready after {ready:.1} s, new session's stream {stream:.1} s");
-        echoing.abort();
-        session.close(Duration::ZERO).await;
-    }
-    Ok(())
+    over_network(Peer::Current, 6, async |network| {
+        let i2p = on_router(network, 0).await?;
+        let peer = on_router(network, 1).await?;
+        let folder = network.folder().join("restarted");
+        std::fs::create_dir_all(&folder)?;
+        let mut address = None;
+        for start in 0..=rounds() {
+            let file = folder.join("server.keys");
+            let started = Instant::now();
+            let builder = i2p.session().tunnels(Tunnels::hops(1)).key_file(file);
+            let session = builder.open().await.context("no session")?;
+            let ready = started.elapsed().as_secs_f64();
+            ensure!(*address.get_or_insert(session.address()) == session.address());
+            let echoing = tokio::spawn(echo(session.listen().await?));
+            let stream = reached_by_a_new_session(&peer, session.address()).await?;
+            println!("start {start}: ready after {ready:.1} s, new session's stream {stream:.1} s");
+            echoing.abort();
+            session.close(Duration::ZERO).await;
+        }
+        Ok(())
+    })
+    .await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn datagram_sockets_go_on_after_a_loss() -> Result<()> {
-    let network = network(Peer::Current, 6).await?;
-    let router = network.router(0)?;
-    let proxy = proxy::Proxy::start(router.sam).await?;
-    let i2p = I2p::builder()
-        .sam(proxy.address().to_string())
-        .sam_udp_port(router.sam_udp.port())
-        .start()
-        .await?;
-    let server = quick_session(&i2p).await?;
-    let there = server.datagrams().open().await?;
-    let mut events = server.events();
-    ensure!(
-        proxy.cut_sessions() == 2,
-        "a control connection for each kind"
-    );
-    restored(&mut events).await?;
-    let client = quick_session(&on_router(&network, 1).await?).await?;
-    let here = client.datagrams().open().await?;
-    within(LIMIT, "a datagram", async {
-        loop {
-            here.send_to(b"after the loss", server.address()).await?;
-            let next = tokio::time::timeout(Duration::from_secs(2), there.recv_from());
-            if let Ok(datagram) = next.await {
-                ensure!(datagram?.payload == b"after the loss", "another payload");
-                return Ok(());
+    over_network(Peer::Current, 6, async |network| {
+        let router = network.router(0)?;
+        let proxy = proxy::Proxy::start(router.sam).await?;
+        let i2p = I2p::builder()
+            .sam(proxy.address().to_string())
+            .sam_udp_port(router.sam_udp.port())
+            .start()
+            .await?;
+        let server = quick_session(&i2p).await?;
+        let there = server.datagrams().open().await?;
+        let mut events = server.events();
+        ensure!(
+            proxy.cut_sessions() == 2,
+            "a control connection for each kind"
+        );
+        restored(&mut events).await?;
+        let client = quick_session(&on_router(network, 1).await?).await?;
+        let here = client.datagrams().open().await?;
+        within(LIMIT, "a datagram", async {
+            loop {
+                here.send_to(b"after the loss", server.address()).await?;
+                let next = tokio::time::timeout(Duration::from_secs(2), there.recv_from());
+                if let Ok(datagram) = next.await {
+                    ensure!(datagram?.payload == b"after the loss", "another payload");
+                    return Ok(());
+                }
             }
-        }
+        })
+        .await
     })
     .await
 }

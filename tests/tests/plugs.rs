@@ -12,7 +12,7 @@ use ramson::plug::axum::{Peer, serve};
 use ramson::plug::hyper::{ConnectError, I2pConnector};
 use ramson::plug::socks5::Socks5;
 use ramson::{ErrorKind, Session};
-use ramson_tests::{network, on_router, quick_session, within};
+use ramson_tests::{on_router, over_network, quick_session, within};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
@@ -50,12 +50,14 @@ fn site(asked: mpsc::UnboundedSender<()>) -> Router {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sites_are_served_fetched_and_ended_well() -> Result<()> {
-    let network = network(PeerKind::Current, 6).await?;
-    let client = quick_session(&on_router(&network, 1).await?).await?;
-    by_hyper_and_reqwest(&network, &client).await?;
-    the_proxy_lets_nobody_else_through(&client).await?;
-    ends_by_serve(&network, &client).await?;
-    ends_by_axum(&network, &client).await
+    over_network(PeerKind::Current, 6, async |network| {
+        let client = quick_session(&on_router(network, 1).await?).await?;
+        by_hyper_and_reqwest(network, &client).await?;
+        the_proxy_lets_nobody_else_through(&client).await?;
+        ends_by_serve(network, &client).await?;
+        ends_by_axum(network, &client).await
+    })
+    .await
 }
 
 async fn by_hyper_and_reqwest(network: &Network, client: &Session) -> Result<()> {

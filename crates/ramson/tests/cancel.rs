@@ -108,7 +108,8 @@ fn dropped_opens() {
 fn dropped_datagram_opens_and_renewals() {
     run(async {
         let (_bridge, i2p) = on_router(Personality::I2pd59).await;
-        let session = i2p.session().open().await.unwrap();
+        let kinds = [ramson::DatagramKind::Datagram1];
+        let session = i2p.session().datagram_kinds(&kinds).open().await.unwrap();
         for round in 0..50 {
             let open = session.datagrams().open();
             let _ = tokio::time::timeout(moment(round), open).await;

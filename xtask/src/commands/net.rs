@@ -194,6 +194,11 @@ fn down() -> Result<()> {
     bail!("pid {} does not end", state.owner.pid)
 }
 
+/// Whether a router's process is there.
+fn is_running(pid: Option<u32>) -> bool {
+    pid.is_some_and(|pid| std::path::Path::new(&format!("/proc/{pid}")).exists())
+}
+
 fn show(state: &NetworkState, json: bool) -> Result<()> {
     let mut out = std::io::stdout().lock();
     if json {
@@ -207,8 +212,13 @@ fn show(state: &NetworkState, json: bool) -> Result<()> {
         let (sam, sam_udp) = (info.sam.to_string(), info.sam_udp.to_string());
         writeln!(
             out,
-            "{index:<7} {sam:<17} {sam_udp:<17} {}",
-            info.log.display()
+            "{index:<7} {sam:<17} {sam_udp:<17} {}{}",
+            info.log.display(),
+            if is_running(router.pid) {
+                ""
+            } else {
+                "  ENDED: `net down`, `net up`"
+            }
         )?;
     }
     for name in &state.names {

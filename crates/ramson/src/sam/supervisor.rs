@@ -501,7 +501,11 @@ impl Supervisor {
         } else {
             let mut connection = self.router.open().await?;
             let request = self.create(hub.kind.style(), id.clone(), &group.traits, Some(hub));
-            match connection.request(&request, CREATE_TIMEOUT).await {
+            // The Destination has its tunnels already.
+            match connection
+                .request(&request, self.router.timing.answer)
+                .await
+            {
                 Ok(reply) => self.check_destination(&reply)?,
                 Err(source) => return Err(self.refused(source)),
             }
