@@ -2,11 +2,12 @@
 //!
 //! `cargo run --example ping_pong_client -- ADDRESS`
 
+use anyhow::Context as _;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let server = std::env::args().nth(1).unwrap_or("demo.i2p".into());
+    let server = std::env::args().nth(1).context("to which address?")?;
     let session = ramson::I2p::start().await?.session().open().await?;
     let mut stream = session.connect(server).await?;
     stream.write_all(b"PING").await?;

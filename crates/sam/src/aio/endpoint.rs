@@ -116,7 +116,7 @@ impl FromStr for Endpoint {
                 None => (text, None),
             }
         };
-        if host.is_empty() || host.contains(char::is_whitespace) {
+        if host.is_empty() || host.contains(|c: char| c.is_whitespace() || c == '/') {
             return Err(EndpointError::NoHost);
         }
         let port = match port {
@@ -151,7 +151,7 @@ mod tests {
 
     #[test]
     fn refuses_what_is_no_address() {
-        for text in ["", ":7656", "a b:1", "[::1"] {
+        for text in ["", ":7656", "a b:1", "[::1", "//127.0.0.1:7656"] {
             assert_eq!(
                 text.parse::<Endpoint>().unwrap_err(),
                 EndpointError::NoHost,
