@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use sha2::{Digest as _, Sha256};
 
@@ -34,6 +35,8 @@ pub(super) enum Opened {
     Refused(Reason),
     /// Another connection has it.
     Busy,
+    /// There is something to hash, and no leave to.
+    ToHash,
 }
 
 /// What became of a part.
@@ -48,13 +51,15 @@ pub(super) enum Finished {
 }
 
 impl Part {
-    /// Looks at what is there and opens the part, with the hash of what it holds.
+    /// Looks at what is there and opens the part, with the hash of what it holds. Hashes only if
+    /// it `may_hash`, and until it is `cancelled`.
     pub(super) fn open(
         folder: &Path,
         name: &FileName,
-        size: u64,
-        digest: &Digest,
+        (size, digest): (u64, &Digest),
         overwrite: bool,
+        may_hash: bool,
+        cancelled: &AtomicBool,
     ) -> io::Result<Opened> {
         for folder in name.folders(folder) {
             match fs::create_dir(&folder) {
@@ -70,9 +75,14 @@ impl Part {
         let target = name.under(folder);
         let path = part_path(&target);
         if let Ok(there) = fs::symlink_metadata(&target) {
-            if there.is_file() && there.len() == size && hash_file(&target, size)? == *digest {
-                remove_idle(&path);
-                return Ok(Opened::Have);
+            if there.is_file() && there.len() == size {
+                if !may_hash {
+                    return Ok(Opened::ToHash);
+                }
+                if hash_file(&target, size, cancelled)? == *digest {
+                    remove_idle(&path);
+                    return Ok(Opened::Have);
+                }
             }
             if !overwrite || there.is_dir() {
                 return Ok(Opened::Refused(Reason::Exists));
@@ -81,18 +91,22 @@ impl Part {
         if fs::symlink_metadata(&path).is_ok_and(|there| !there.is_file()) {
             return Ok(Opened::Refused(Reason::Exists));
         }
-        let Some(file) = open_locked(&path)? else {
+        let Some(mut file) = open_locked(&path)? else {
             return Ok(Opened::Busy);
         };
+        if !may_hash && file.metadata()?.len() > 0 {
+            return Ok(Opened::ToHash);
+        }
+        let mut hasher = Sha256::new();
+        let len = hash_into(&mut hasher, &mut file, u64::MAX, cancelled)?;
         let mut part = Self {
             file,
             path,
             target,
-            len: 0,
-            hasher: Sha256::new(),
+            len,
+            hasher,
             finished: false,
         };
-        part.len = hash_into(&mut part.hasher, &mut part.file, u64::MAX)?;
         if part.len > size {
             part.restart()?;
         }
@@ -267,20 +281,29 @@ fn sync_folder(path: &Path) {
 }
 
 /// The hash of the first `len` bytes of the file; of fewer if it is shorter.
-pub(super) fn hash_file(path: &Path, len: u64) -> io::Result<Digest> {
+pub(super) fn hash_file(path: &Path, len: u64, cancelled: &AtomicBool) -> io::Result<Digest> {
     let mut hasher = Sha256::new();
-    hash_into(&mut hasher, &mut File::open(path)?, len)?;
+    hash_into(&mut hasher, &mut File::open(path)?, len, cancelled)?;
     Ok(hasher.finalize().into())
 }
 
-/// Reads up to `len` bytes into the hash and returns how many there were.
-pub(super) fn hash_into(hasher: &mut Sha256, file: &mut File, len: u64) -> io::Result<u64> {
+/// Reads up to `len` bytes into the hash and returns how many there were. Fails soon after it is
+/// `cancelled`, unless there is nothing to read.
+pub(super) fn hash_into(
+    hasher: &mut Sha256,
+    file: &mut File,
+    len: u64,
+    cancelled: &AtomicBool,
+) -> io::Result<u64> {
     let mut buffer = vec![0; HASH_BUFFER];
     let mut rest = file.take(len);
     let mut count = 0;
     loop {
         match rest.read(&mut buffer) {
             Ok(0) => return Ok(count),
+            Ok(_) if cancelled.load(Ordering::Relaxed) => {
+                return Err(io::Error::other("nobody waits for this hash any more"));
+            }
             Ok(read) => {
                 hasher.update(buffer.get(..read).unwrap_or_default());
                 count += read as u64;

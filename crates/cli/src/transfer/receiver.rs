@@ -1,12 +1,14 @@
 //! The receiving side: one folder, many connections.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::io;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::frame::{self, Frame, VERSION};
@@ -22,6 +24,8 @@ const PROGRESS_EVERY: Duration = Duration::from_millis(500);
 const WORKING_EVERY: Duration = Duration::from_secs(20);
 /// How long an older connection may take to let go of a file.
 const LET_GO: Duration = Duration::from_secs(5);
+/// How many files are hashed at once, for all connections together.
+const HASHES: usize = 2;
 /// How long the sender may take to hang up when all is done.
 const HANG_UP: Duration = Duration::from_secs(10);
 
@@ -61,6 +65,38 @@ pub struct Inbox {
     folder: Arc<PathBuf>,
     limits: Arc<Limits>,
     claims: Arc<Mutex<BTreeMap<PathBuf, Claim>>>,
+    /// Leave to hash what is there.
+    hashes: Arc<Semaphore>,
+}
+
+/// The file work of one connection: one thing at a time, and cancelled when this goes.
+struct Work {
+    cancelled: Arc<AtomicBool>,
+    /// Held while something runs.
+    running: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl Work {
+    /// Runs file work on a thread of its own. The permit is held as long as the thread works.
+    async fn run<T: Send + 'static>(
+        &self,
+        permit: Option<OwnedSemaphorePermit>,
+        work: impl FnOnce(&AtomicBool) -> io::Result<T> + Send + 'static,
+    ) -> io::Result<T> {
+        let running = Arc::clone(&self.running).lock_owned().await;
+        let cancelled = Arc::clone(&self.cancelled);
+        blocking(move || {
+            let _held = (running, permit);
+            work(&cancelled)
+        })
+        .await
+    }
+}
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        self.cancelled.store(true, Ordering::Relaxed);
+    }
 }
 
 /// Which connection is at a file.
@@ -114,6 +150,7 @@ impl Inbox {
             folder: Arc::new(folder.into()),
             limits: Arc::new(limits),
             claims: Arc::default(),
+            hashes: Arc::new(Semaphore::new(HASHES)),
         }
     }
 
@@ -152,6 +189,7 @@ impl Inbox {
         watch: Watch<'_>,
     ) -> Result<u64, Error> {
         let end = Arc::new(Notify::new());
+        let running = Arc::default();
         let (mut reader, mut writer) = tokio::io::split(io);
         let mut connection = Connection {
             inbox: self,
@@ -163,11 +201,19 @@ impl Inbox {
             pending: VecDeque::new(),
             started: false,
             told: Instant::now(),
+            work: Work {
+                cancelled: Arc::default(),
+                running: Arc::clone(&running),
+            },
         };
-        tokio::select! {
+        let result = tokio::select! {
             result = connection.run(&mut reader, &mut writer) => result,
             () = end.notified() => Err(Error::Superseded),
-        }
+        };
+        // A connection lasts as long as its work on files: whoever counts one has counted both.
+        drop(connection);
+        drop(running.lock().await);
+        result
     }
 
     /// Notes who is at the file. An older connection that brings the same file has lost its sender
@@ -213,6 +259,7 @@ struct Connection<'a> {
     /// The first of the pending is being sent.
     started: bool,
     told: Instant,
+    work: Work,
 }
 
 impl Connection<'_> {
@@ -332,11 +379,19 @@ impl Connection<'_> {
             return refuse(Reason::Busy);
         };
         let since = Instant::now();
+        let mut permit = None;
         let part = loop {
             let (folder, name) = (Arc::clone(&self.inbox.folder), name.clone());
-            let overwrite = limits.overwrite;
-            let opening = blocking(move || Part::open(&folder, &name, size, &digest, overwrite));
+            let (overwrite, may_hash) = (limits.overwrite, permit.is_some());
+            let opening = self.work.run(permit.take(), move |cancelled| {
+                let file = (size, &digest);
+                Part::open(&folder, &name, file, overwrite, may_hash, cancelled)
+            });
             match working(writer, limits.stall, opening).await? {
+                Ok(Opened::ToHash) => {
+                    let leave = Arc::clone(&self.inbox.hashes).acquire_owned();
+                    permit = working(writer, limits.stall, leave).await?.ok();
+                }
                 Ok(Opened::Part(part)) => break part,
                 Ok(Opened::Have) => {
                     self.done += 1;
@@ -414,7 +469,7 @@ impl Connection<'_> {
                 what: "there are more bytes than offered",
             });
         }
-        let appended = blocking(move || {
+        let appended = self.work.run(None, move |_| {
             let result = part.append(&bytes);
             Ok((part, result))
         });
@@ -471,7 +526,9 @@ impl Connection<'_> {
         }
         let limits = Arc::clone(&self.inbox.limits);
         let (stall, digest) = (limits.stall, pending.digest);
-        let finishing = blocking(move || part.finish(&digest, limits.mode, limits.overwrite));
+        let finishing = self.work.run(None, move |_| {
+            part.finish(&digest, limits.mode, limits.overwrite)
+        });
         let reason = match working(writer, stall, finishing).await? {
             Ok(Finished::Done) => {
                 self.done += 1;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, SystemTime};
 
 use sha2::{Digest as _, Sha256};
@@ -288,7 +289,7 @@ impl Item {
             let mut file = File::open(path)?;
             let modified = file.metadata()?.modified().ok();
             let mut hasher = Sha256::new();
-            let size = hash_into(&mut hasher, &mut file, u64::MAX)?;
+            let size = hash_into(&mut hasher, &mut file, u64::MAX, &AtomicBool::new(false))?;
             Ok((size, modified, hasher.finalize().into()))
         });
         let (size, modified, digest) = hashed
@@ -591,7 +592,7 @@ impl Source {
     fn open(path: &Path, offset: u64, prefix: &Digest) -> io::Result<Self> {
         let mut file = File::open(path)?;
         let mut hasher = Sha256::new();
-        let position = hash_into(&mut hasher, &mut file, offset)?;
+        let position = hash_into(&mut hasher, &mut file, offset, &AtomicBool::new(false))?;
         let mut source = Self {
             file,
             hasher,

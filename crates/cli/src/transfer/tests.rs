@@ -91,6 +91,11 @@ fn write(path: &Path, bytes: &[u8]) {
     std::fs::write(path, bytes).unwrap();
 }
 
+fn digest_of(bytes: &[u8]) -> super::Digest {
+    use sha2::Digest;
+    sha2::Sha256::digest(bytes).into()
+}
+
 fn pattern(len: usize) -> Vec<u8> {
     (0..len).map(|i| (i * 7 + i / 251) as u8).collect()
 }
@@ -549,7 +554,7 @@ async fn a_new_connection_takes_the_file_over_from_one_that_hangs() {
     let inbox = place.inbox(limits());
     let mut plan = place.plan(&["f"]);
     plan.hash().await.unwrap();
-    let digest = part::hash_file(&place.out("f"), u64::MAX).unwrap();
+    let digest = digest_of(&bytes);
     let (mut near, far) = duplex(1 << 20);
     let hanging = tokio::spawn({
         let inbox = inbox.clone();
@@ -611,4 +616,76 @@ async fn several_senders_at_once() {
         sent.unwrap().unwrap();
     }
     assert_eq!(names(&place.inside("")).len(), 6);
+}
+
+#[test]
+fn what_strangers_have_hashed_is_bounded_and_ends_with_them() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(4)
+        .build()
+        .unwrap();
+    let place = Place::new();
+    write(&place.out("small"), b"small");
+    // Hashing it takes longer than any test.
+    let large = std::fs::File::create(place.inside("large")).unwrap();
+    large.set_len(1 << 40).unwrap();
+    let soon = Duration::from_secs(10);
+    let talk = async {
+        let inbox = place.inbox(Limits {
+            stall: Duration::from_secs(3),
+            ..limits()
+        });
+        let mut strangers = Vec::new();
+        for i in 0..10 {
+            let (mut near, far) = duplex(1 << 16);
+            let inbox = inbox.clone();
+            let task = tokio::spawn(async move { inbox.receive(far, &ignore).await });
+            let offer = Frame::Offer {
+                id: 0,
+                size: 1 << 40,
+                // Always the same: each connection takes over from the one before.
+                digest: [7; 32],
+                name: b"large".to_vec(),
+            };
+            frame::write(&mut near, &hello()).await.unwrap();
+            frame::read(&mut near).await.unwrap();
+            if i < 9 {
+                frame::write(&mut near, &offer).await.unwrap();
+            }
+            strangers.push((near, task));
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        // There is a thread for others.
+        tokio::time::timeout(soon, tokio::task::spawn_blocking(|| ()))
+            .await
+            .unwrap()
+            .unwrap();
+        let mut plan = place.plan(&["small"]);
+        let sending = connect(&mut plan, &inbox, usize::MAX, &ignore);
+        tokio::time::timeout(soon, sending)
+            .await
+            .unwrap()
+            .0
+            .unwrap();
+        for (near, task) in strangers {
+            drop(near);
+            tokio::time::timeout(soon, task)
+                .await
+                .unwrap()
+                .unwrap()
+                .unwrap_err();
+        }
+        // Nothing is hashed any more: whoever wants to hash can.
+        let offer = vec![hello(), offer(0, "small", 5)];
+        let (heard, _) = tokio::time::timeout(soon, say(&inbox, offer))
+            .await
+            .unwrap();
+        assert!(heard.contains(&Frame::RefuseFile {
+            id: 0,
+            reason: Reason::Exists
+        }));
+    };
+    runtime.block_on(talk);
+    runtime.shutdown_timeout(Duration::ZERO);
 }
