@@ -19,8 +19,8 @@ use crate::{Event, Failure};
 #[derive(Debug, Args)]
 #[command(after_help = "\
 A file appears under its name when it is whole and its SHA-256 is right; until then it is
-.NAME.part, from which the next attempt resumes, also after a crash. Nothing is overwritten
-without --overwrite.
+.NAME.KEY.part, from which the next attempt resumes, also after a crash. Nothing is
+overwritten without --overwrite.
 
 Whoever knows the address can send, unless --from names the senders.
 

@@ -178,7 +178,7 @@ impl Inbox {
 
     /// Receives what one connection brings; returns how many files are whole and here.
     ///
-    /// Whatever ends it, files that are not whole stay as `.NAME.part` and are resumed from.
+    /// Whatever ends it, files that are not whole stay as `.NAME.KEY.part` and are resumed from.
     ///
     /// # Errors
     ///
@@ -311,13 +311,13 @@ impl Connection<'_> {
                     digest,
                     name,
                 } => self.offer(id, size, digest, &name, writer).await?,
-                Frame::Start { id, offset } => self.start(id, offset).await?,
+                Frame::Start { id, offset } => self.start(id, offset)?,
                 Frame::Data(bytes) => self.data(bytes).await?,
                 Frame::End { id } => self.finish(id, writer).await?,
                 Frame::Abort { id } => {
                     let pending = self.take_first(id)?;
                     if let Some(part) = pending.part {
-                        part.discard();
+                        part.undo();
                     }
                     None
                 }
@@ -392,7 +392,7 @@ impl Connection<'_> {
                     let leave = Arc::clone(&self.inbox.hashes).acquire_owned();
                     permit = working(writer, limits.stall, leave).await?.ok();
                 }
-                Ok(Opened::Part(part)) => break part,
+                Ok(Opened::Part(part)) => break *part,
                 Ok(Opened::Have) => {
                     self.done += 1;
                     (self.watch)(Notice::Done(info(&claimed, size, 0, true, &digest)));
@@ -426,7 +426,7 @@ impl Connection<'_> {
         Ok(Some(resume))
     }
 
-    async fn start(&mut self, id: u32, offset: u64) -> Result<Option<Frame>, Error> {
+    fn start(&mut self, id: u32, offset: u64) -> Result<Option<Frame>, Error> {
         let out_of_turn = Error::Protocol {
             what: "a file was started out of turn",
         };
@@ -438,9 +438,7 @@ impl Connection<'_> {
         pending.resumed_at = offset;
         match &mut pending.part {
             Some(part) if offset == part.len() => {}
-            Some(part) if offset == 0 => part.restart().map_err(|source| {
-                Error::file("cannot write", pending.claimed.path.clone(), source)
-            })?,
+            Some(part) if offset == 0 => part.restart(),
             _ => return Err(out_of_turn),
         }
         (self.watch)(Notice::Started {
@@ -478,7 +476,7 @@ impl Connection<'_> {
             .map_err(|source| Error::file("cannot write", pending.claimed.path.clone(), source))?;
         if let Err(error) = result {
             tracing::debug!(%error, "cannot write a part");
-            let reason = Reason::CannotWrite;
+            let reason = unwritable(&error);
             (self.watch)(Notice::Refused {
                 file: pending.name.to_string(),
                 reason,
@@ -545,7 +543,7 @@ impl Connection<'_> {
             Ok(Finished::Exists) => Reason::Exists,
             Err(error) => {
                 tracing::debug!(%error, "cannot finish a part");
-                Reason::CannotWrite
+                unwritable(&error)
             }
         };
         (self.watch)(Notice::Refused {
@@ -563,6 +561,15 @@ impl Connection<'_> {
                 what: "a file ended out of turn",
             }),
         }
+    }
+}
+
+/// What the sender hears when a part cannot be written.
+fn unwritable(error: &io::Error) -> Reason {
+    match error.kind() {
+        io::ErrorKind::WouldBlock => Reason::Busy,
+        io::ErrorKind::AlreadyExists => Reason::Exists,
+        _ => Reason::CannotWrite,
     }
 }
 

@@ -135,6 +135,11 @@ impl Place {
         self.temp.path().join("in").join(name)
     }
 
+    /// Where the part of this file is.
+    fn part(&self, name: &str, bytes: &[u8]) -> PathBuf {
+        part::part_path(&self.inside(name), bytes.len() as u64, &digest_of(bytes))
+    }
+
     fn inbox(&self, limits: Limits) -> Inbox {
         Inbox::new(self.inside(""), limits)
     }
@@ -197,7 +202,7 @@ async fn an_interruption_anywhere_is_resumed_from() {
         if let Err(error) = sent {
             assert!(error.is_passing(), "{left}: {error}");
             assert!(received.is_err() || place.inside("f").exists());
-            let part = std::fs::read(place.inside(".f.part")).unwrap_or_default();
+            let part = std::fs::read(place.part("f", &bytes)).unwrap_or_default();
             assert!(bytes.starts_with(&part), "{left}");
             assert!(!place.inside("f").exists() || part.is_empty());
             // Nearly all that was written is there.
@@ -251,7 +256,12 @@ async fn a_file_that_changed_starts_anew() {
         .await
         .0
         .unwrap_err();
-    assert!(std::fs::metadata(place.inside(".f.part")).unwrap().len() > 3_000);
+    assert!(
+        std::fs::metadata(place.part("f", &pattern(9_000)))
+            .unwrap()
+            .len()
+            > 3_000
+    );
     let changed: Vec<u8> = pattern(8_000).into_iter().map(|byte| !byte).collect();
     write(&place.out("f"), &changed);
     connect(&mut place.plan(&["f"]), &inbox, usize::MAX, &ignore)
@@ -259,10 +269,12 @@ async fn a_file_that_changed_starts_anew() {
         .0
         .unwrap();
     assert_eq!(std::fs::read(place.inside("f")).unwrap(), changed);
+    // The part of what is no more stays, since nobody can say that it is of no use.
+    std::fs::remove_file(place.part("f", &pattern(9_000))).unwrap();
     assert_eq!(names(&place.inside("")), ["f"]);
 
     // The part is longer than the file.
-    write(&place.inside(".g.part"), &pattern(9_000));
+    write(&place.part("g", b"short"), &pattern(9_000));
     write(&place.out("g"), b"short");
     connect(&mut place.plan(&["g"]), &inbox, usize::MAX, &ignore)
         .await
@@ -308,7 +320,7 @@ async fn links_in_the_folder_are_not_followed_out_of_it() {
     let outside = place.temp.path().join("outside");
     std::fs::create_dir(&outside).unwrap();
     std::os::unix::fs::symlink(&outside, place.inside("d")).unwrap();
-    std::os::unix::fs::symlink(outside.join("x"), place.inside(".g.part")).unwrap();
+    std::os::unix::fs::symlink(outside.join("x"), place.part("g", b"bytes")).unwrap();
     std::os::unix::fs::symlink(outside.join("y"), place.inside("h")).unwrap();
     for name in ["d/f", "g", "h"] {
         write(&place.out(name), b"bytes");
@@ -574,7 +586,7 @@ async fn a_new_connection_takes_the_file_over_from_one_that_hangs() {
     ] {
         frame::write(&mut near, &frame).await.unwrap();
     }
-    while std::fs::metadata(place.inside(".f.part")).map_or(0, |it| it.len()) < 4_000 {
+    while std::fs::metadata(place.part("f", &bytes)).map_or(0, |it| it.len()) < 4_000 {
         tokio::task::yield_now().await;
     }
     // Another file of that name has to wait.
@@ -688,4 +700,132 @@ fn what_strangers_have_hashed_is_bounded_and_ends_with_them() {
     };
     runtime.block_on(talk);
     runtime.shutdown_timeout(Duration::ZERO);
+}
+
+#[tokio::test]
+async fn parts_of_others_are_not_touched() {
+    let place = Place::new();
+    let inbox = place.inbox(limits());
+    let bytes = pattern(9_000);
+    write(&place.out("f"), &bytes);
+    connect(&mut place.plan(&["f"]), &inbox, 5_000, &ignore)
+        .await
+        .0
+        .unwrap_err();
+    let before = names(&place.inside(""));
+    let part = place.inside(&before[0]);
+    let had = std::fs::read(&part).unwrap();
+    assert!(before.len() == 1 && had.len() > 3_000);
+
+    let start = |offset| Frame::Start { id: 0, offset };
+    let abort = Frame::Abort { id: 0 };
+    let true_offer = |size| Frame::Offer {
+        id: 0,
+        size,
+        digest: digest_of(&bytes),
+        name: b"f".to_vec(),
+    };
+    for frames in [
+        vec![hello(), offer(0, "f", 0)],
+        vec![hello(), offer(0, "f", 0), start(0)],
+        vec![hello(), offer(0, "f", 9_000), abort.clone()],
+        vec![hello(), offer(0, "f", 9_000), start(0), abort.clone()],
+        vec![
+            hello(),
+            offer(0, "f", 1),
+            start(0),
+            Frame::Data(vec![1]),
+            abort.clone(),
+        ],
+        // Even by one who knows the digest.
+        vec![hello(), true_offer(0), start(0), abort.clone()],
+        vec![hello(), true_offer(9_000), abort.clone()],
+        vec![hello(), true_offer(9_000), start(0)],
+        vec![
+            hello(),
+            true_offer(9_000),
+            start(had.len() as u64),
+            Frame::Data(vec![1; 100]),
+            abort,
+        ],
+        vec![
+            hello(),
+            true_offer(9_000),
+            start(had.len() as u64),
+            Frame::Data(vec![1; 9_000 - had.len()]),
+            Frame::End { id: 0 },
+        ],
+    ] {
+        let shown = format!("{frames:?}");
+        let _ = say(&inbox, frames).await;
+        assert!(std::fs::read(&part).is_ok_and(|is| is == had), "{shown}");
+        assert_eq!(names(&place.inside("")), before, "{shown}");
+    }
+    connect(&mut place.plan(&["f"]), &inbox, usize::MAX, &ignore)
+        .await
+        .0
+        .unwrap();
+    assert_eq!(names(&place.inside("")), ["f"]);
+}
+
+#[tokio::test]
+async fn long_names_have_parts_of_their_own() {
+    let place = Place::new();
+    let inbox = place.inbox(limits());
+    let longs = [
+        "x".repeat(240),
+        format!("{}y", "x".repeat(239)),
+        "ü".repeat(120),
+    ];
+    for name in &longs {
+        write(&place.out(name), &pattern(9_000));
+        let mut plan = place.plan(&[name]);
+        let left = 5_000;
+        connect(&mut plan, &inbox, left, &ignore)
+            .await
+            .0
+            .unwrap_err();
+    }
+    assert_eq!(names(&place.inside("")).len(), 3);
+    for name in &longs {
+        connect(&mut place.plan(&[name]), &inbox, usize::MAX, &ignore)
+            .await
+            .0
+            .unwrap();
+    }
+    assert!(longs.iter().all(|name| place.inside(name).exists()));
+    assert_eq!(names(&place.inside("")).len(), 3);
+}
+
+#[tokio::test]
+async fn folders_without_files_do_not_stay() {
+    let place = Place::new();
+    let inbox = place.inbox(limits());
+    let entries = || std::fs::read_dir(place.inside("")).unwrap().count();
+    let deep = |id: u32| format!("{id}{}/f", "/a".repeat(30));
+    let mut frames = vec![hello()];
+    for id in 0..100 {
+        frames.push(offer(id, &deep(id), 2));
+        if id % 2 == 1 {
+            frames.extend([Frame::Start { id, offset: 0 }, Frame::Data(vec![1])]);
+        }
+        frames.push(Frame::Abort { id });
+    }
+    frames.push(Frame::Bye);
+    let (heard, result) = say(&inbox, frames).await;
+    assert!(heard.contains(&Frame::Goodbye), "{result:?}");
+    assert_eq!(entries(), 0);
+    // Damaged, and never sent.
+    let end = Frame::End { id: 0 };
+    let start = Frame::Start { id: 0, offset: 0 };
+    let frames = vec![
+        hello(),
+        offer(0, &deep(0), 1),
+        start,
+        Frame::Data(vec![1]),
+        end,
+    ];
+    let _ = say(&inbox, frames).await;
+    let _ = say(&inbox, vec![hello(), offer(0, &deep(0), 1)]).await;
+    assert_eq!(entries(), 0);
 }
