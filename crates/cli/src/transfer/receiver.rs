@@ -22,6 +22,8 @@ pub(super) const WINDOW: usize = 16;
 const PROGRESS_EVERY: Duration = Duration::from_millis(500);
 /// How often the other side hears that long work goes on.
 const WORKING_EVERY: Duration = Duration::from_secs(20);
+/// How many stall limits the other side may fill with nothing but "long work goes on".
+const MAX_WORKING: u32 = 10;
 /// How long an older connection may take to let go of a file.
 const LET_GO: Duration = Duration::from_secs(5);
 /// How many files are hashed at once, for all connections together.
@@ -303,8 +305,15 @@ impl Connection<'_> {
             files: files.into(),
             bytes,
         });
+        let mut moved = Instant::now();
         loop {
-            let answer = match within(stall, frame::read(reader)).await? {
+            let frame = within(stall, frame::read(reader)).await?;
+            let answer = match frame {
+                // It hashes what a RESUME is about; nothing else takes long there.
+                Frame::Working if !self.started && !self.pending.is_empty() => {
+                    only_working(stall, moved)?;
+                    continue;
+                }
                 Frame::Offer {
                     id,
                     size,
@@ -321,7 +330,6 @@ impl Connection<'_> {
                     }
                     None
                 }
-                Frame::Working => None,
                 Frame::Bye if self.pending.is_empty() => {
                     within(stall, frame::write(writer, &Frame::Goodbye)).await?;
                     // The goodbye must not be lost with the connection.
@@ -337,6 +345,7 @@ impl Connection<'_> {
             if let Some(answer) = answer {
                 within(stall, frame::write(writer, &answer)).await?;
             }
+            moved = Instant::now();
         }
     }
 
@@ -598,6 +607,15 @@ pub(super) async fn within<T>(
 ) -> Result<T, Error> {
     let stalled = |_| Err(Error::Stalled { after: limit });
     timeout(limit, talk).await.unwrap_or_else(stalled)
+}
+
+/// Gives up when the other side has said for too long that it works, and nothing else.
+pub(super) fn only_working(stall: Duration, since: Instant) -> Result<(), Error> {
+    let after = stall.saturating_mul(MAX_WORKING);
+    if since.elapsed() > after {
+        return Err(Error::Stalled { after });
+    }
+    Ok(())
 }
 
 /// Waits for work on files, and lets the other side know that it goes on.

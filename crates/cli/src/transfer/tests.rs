@@ -829,3 +829,87 @@ async fn folders_without_files_do_not_stay() {
     let _ = say(&inbox, vec![hello(), offer(0, &deep(0), 1)]).await;
     assert_eq!(entries(), 0);
 }
+
+/// Says these frames, then WORKING until nobody listens.
+async fn keep_working(mut io: DuplexStream, frames: Vec<Frame>) {
+    for frame in &frames {
+        frame::write(&mut io, frame).await.unwrap();
+    }
+    while frame::write(&mut io, &Frame::Working).await.is_ok() {
+        tokio::time::sleep(Duration::from_millis(30)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_sender_that_only_works_is_let_go() {
+    let place = Place::new();
+    let stall = Duration::from_millis(100);
+    let inbox = place.inbox(Limits { stall, ..limits() });
+    let soon = Duration::from_secs(10);
+    for (frames, due) in [
+        (vec![hello()], false),
+        (vec![hello(), offer(0, "a", 1)], true),
+        (
+            vec![hello(), offer(0, "a", 1), Frame::Start { id: 0, offset: 0 }],
+            false,
+        ),
+    ] {
+        let (near, far) = duplex(1 << 16);
+        let talk = tokio::spawn(keep_working(near, frames));
+        let receiving = inbox.receive(far, &ignore);
+        let error = tokio::time::timeout(soon, receiving).await.unwrap();
+        match error.unwrap_err() {
+            Error::Stalled { after } => assert!(due && after == stall * 10),
+            Error::Protocol { .. } => assert!(!due),
+            error => panic!("{error:?}"),
+        }
+        talk.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_receiver_that_only_works_is_given_up() {
+    let place = Place::new();
+    write(&place.out("f"), &pattern(5_000));
+    let welcome = Frame::Welcome { version: VERSION };
+    let resume = Frame::Resume {
+        id: 0,
+        offset: 0,
+        prefix: digest_of(b""),
+    };
+    let pace = Pace {
+        stall: Duration::from_millis(100),
+        ..PACE
+    };
+    let soon = Duration::from_secs(10);
+    for frames in [
+        vec![welcome.clone()],
+        vec![welcome.clone(), resume],
+        // Progress that is always the same is none.
+        [
+            vec![welcome.clone()],
+            vec![Frame::Progress { id: 0, bytes: 1 }; 3],
+        ]
+        .concat(),
+    ] {
+        let (near, far) = duplex(1 << 16);
+        let talk = tokio::spawn(keep_working(far, frames));
+        let mut plan = place.plan(&["f"]);
+        let sent = tokio::time::timeout(soon, plan.send(near, pace, &ignore));
+        let error = sent.await.unwrap().unwrap_err();
+        assert!(
+            matches!(error, Error::Stalled { .. } | Error::Protocol { .. }),
+            "{error:?}"
+        );
+        talk.await.unwrap();
+    }
+    // Before that, when the sender's owner wants to.
+    let (near, far) = duplex(1 << 16);
+    let talk = tokio::spawn(keep_working(far, vec![welcome]));
+    let (began, limit) = (std::time::Instant::now(), Duration::from_millis(300));
+    let mut plan = place.plan(&["f"]);
+    let sending = plan.send(near, pace, &ignore);
+    let error = while_moving(limit, || began, sending).await.unwrap_err();
+    assert!(matches!(error, Error::Stalled { after } if after == limit));
+    talk.await.unwrap();
+}
