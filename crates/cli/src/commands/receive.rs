@@ -7,7 +7,7 @@ use clap::Args;
 use ramson::{DestinationHash, ListenOptions, Stream};
 use tokio::task::JoinSet;
 
-use crate::args::{SessionArgs, bytes, seconds};
+use crate::args::{SessionArgs, bytes, count, seconds};
 use crate::commands::connect::peer_name;
 use crate::failure::Usage;
 use crate::progress::Transfers;
@@ -48,7 +48,7 @@ pub(crate) struct Receive {
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     max_files: u32,
     /// The most senders at once
-    #[arg(long, value_name = "N", default_value_t = 8)]
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = count)]
     max_senders: usize,
     /// End a connection on which nothing moved for so many seconds
     #[arg(long, value_name = "SECONDS", default_value = "180", value_parser = seconds)]
