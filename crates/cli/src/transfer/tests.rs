@@ -840,7 +840,7 @@ async fn keep_working(mut io: DuplexStream, frames: Vec<Frame>) {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_sender_that_only_works_is_let_go() {
     let place = Place::new();
     let stall = Duration::from_millis(100);
@@ -908,7 +908,7 @@ async fn a_receiver_that_only_works_is_given_up() {
     let talk = tokio::spawn(keep_working(far, vec![welcome]));
     let (began, limit) = (std::time::Instant::now(), Duration::from_millis(300));
     let mut plan = place.plan(&["f"]);
-    let sending = plan.send(near, pace, &ignore);
+    let sending = plan.send(near, PACE, &ignore);
     let error = while_moving(limit, || began, sending).await.unwrap_err();
     assert!(matches!(error, Error::Stalled { after } if after == limit));
     talk.await.unwrap();
