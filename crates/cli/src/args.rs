@@ -121,10 +121,10 @@ pub(crate) struct SessionArgs {
 #[command(next_help_heading = "Limits")]
 pub(crate) struct LimitArgs {
     /// Streams that may be open at once
-    #[arg(long, default_value_t = 256, value_name = "N")]
+    #[arg(long, default_value_t = 256, value_name = "N", value_parser = count)]
     pub(crate) max_streams: usize,
     /// Streams that one peer may have open at once
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = count)]
     pub(crate) max_per_peer: Option<usize>,
     /// Connections taken in a minute; more are closed at once
     #[arg(long, value_name = "N")]
@@ -156,6 +156,14 @@ pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
         .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
         .filter(|time| *time <= Duration::from_secs(10 * 365 * 24 * 3600))
         .ok_or_else(|| "a number of seconds is wanted, like 30 or 2.5".to_owned())
+}
+
+/// Reads how many streams there may be: as many as nobody has, at most.
+pub(crate) fn count(text: &str) -> Result<usize, String> {
+    text.parse()
+        .ok()
+        .filter(|count| (1..=65_536).contains(count))
+        .ok_or_else(|| "a number from 1 to 65536 is wanted".to_owned())
 }
 
 /// Reads a number of bytes: `500`, `20K`, `3M`, `4G`, `1T` (powers of 1024).
@@ -210,6 +218,8 @@ mod tests {
         assert_eq!(bytes("4G"), Ok(4 << 30));
         assert_eq!(bytes("17"), Ok(17));
         assert!(bytes("99999999T").is_err() && bytes("").is_err() && bytes("3Q").is_err());
+        assert_eq!((count("1"), count("65536")), (Ok(1), Ok(65_536)));
+        assert!(count("0").is_err() && count("65537").is_err() && count("-1").is_err());
         assert_eq!(seconds("2.5"), Ok(Duration::from_millis(2500)));
         assert!(seconds("-1").is_err() && seconds("NaN").is_err() && seconds("1e300").is_err());
     }

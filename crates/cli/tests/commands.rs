@@ -114,6 +114,40 @@ fn the_exit_code_tells_what_failed() {
             2,
             "usage",
         ),
+        (
+            vec![
+                "receive",
+                "in",
+                "--max-senders",
+                "18446744073709551615",
+                "--json",
+            ],
+            2,
+            "usage",
+        ),
+        (
+            vec![
+                "serve",
+                ".",
+                "--max-streams",
+                "18446744073709551615",
+                "--json",
+            ],
+            2,
+            "usage",
+        ),
+        (
+            vec![
+                "forward",
+                "8080",
+                "x.i2p",
+                "--max-streams",
+                "65537",
+                "--json",
+            ],
+            2,
+            "usage",
+        ),
         (vec!["keys", "show", "junk.keys", "--json"], 5, "bad_key"),
         (
             vec![

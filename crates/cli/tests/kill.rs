@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::string_slice)]
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -13,10 +13,10 @@ const CHILD: &str = "RAMSON_TEST_RECEIVES_IN";
 const KILLS_EACH: usize = 25;
 
 /// Waits until the file is there, or the child is at its end.
-fn wait_for(path: &Path, child: &mut Child) -> bool {
+fn wait_for(is_there: impl Fn() -> bool, child: &mut Child) -> bool {
     let start = Instant::now();
     loop {
-        if path.exists() {
+        if is_there() {
             return true;
         }
         if child.try_wait().unwrap().is_some() || start.elapsed() > Duration::from_secs(30) {
@@ -49,7 +49,7 @@ fn killed_while_making_keys(folder: &Path) -> usize {
         let name = format!("{round}.keys");
         let (path, aside) = (folder.join(&name), folder.join(format!(".{name}.new")));
         let mut child = ramson(&["keys", "new", &name], folder).spawn().unwrap();
-        wait_for(&aside, &mut child);
+        wait_for(|| aside.exists(), &mut child);
         child.kill().unwrap();
         child.wait().unwrap();
         leftovers += usize::from(aside.exists());
@@ -83,16 +83,17 @@ fn killed_while_receiving(folder: &Path) -> usize {
     std::fs::write(folder.join("f"), &bytes).unwrap();
     let inbox = folder.join("in");
     std::fs::create_dir(&inbox).unwrap();
-    let (done, part) = (inbox.join("f"), inbox.join(".f.part"));
+    let done = inbox.join("f");
+    let part = || find_part(&inbox);
     let mut leftovers = 0;
     let mut had = 0;
     for round in 0..KILLS_EACH {
         let mut child = receive(folder);
-        wait_for(&part, &mut child);
+        wait_for(|| part().is_some(), &mut child);
         std::thread::sleep(Duration::from_millis(round as u64 * 3 % 40));
         child.kill().unwrap();
         child.wait().unwrap();
-        if let Ok(left) = std::fs::read(&part) {
+        if let Some(left) = part().map(|part| std::fs::read(part).unwrap()) {
             leftovers += 1;
             assert!(bytes.starts_with(&left), "round {round}");
             assert!(
@@ -103,14 +104,20 @@ fn killed_while_receiving(folder: &Path) -> usize {
             had = left.len();
         }
         if done.exists() {
-            assert!(std::fs::read(&done).unwrap() == bytes && !part.exists());
+            assert!(std::fs::read(&done).unwrap() == bytes && part().is_none());
             std::fs::remove_file(&done).unwrap();
             had = 0;
         }
     }
     assert!(receive(folder).wait().unwrap().success());
-    assert!(std::fs::read(&done).unwrap() == bytes && !part.exists());
+    assert!(std::fs::read(&done).unwrap() == bytes && part().is_none());
     leftovers
+}
+
+fn find_part(inbox: &Path) -> Option<PathBuf> {
+    let entries = std::fs::read_dir(inbox).unwrap();
+    let mut paths = entries.map(|entry| entry.unwrap().path());
+    paths.find(|path| path.extension().is_some_and(|end| end == "part"))
 }
 
 /// Starts this test program as one that receives `f`.

@@ -9,7 +9,7 @@ use ramson::{ConnectOptions, ErrorKind, Session, Stream, Target};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-use crate::args::{LimitArgs, SessionArgs, seconds};
+use crate::args::{LimitArgs, SessionArgs, count, seconds};
 use crate::commands::connect::peer_name;
 use crate::failure::Usage;
 use crate::online::round;
@@ -65,7 +65,7 @@ pub(crate) struct Forward {
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
     linger: Duration,
     /// Streams that may be open at once
-    #[arg(long, default_value_t = 256, value_name = "N")]
+    #[arg(long, default_value_t = 256, value_name = "N", value_parser = count)]
     max_streams: usize,
     #[command(flatten)]
     session: SessionArgs,

@@ -7,7 +7,7 @@ use clap::Args;
 use ramson::{DestinationHash, ListenOptions, Stream};
 use tokio::task::JoinSet;
 
-use crate::args::{SessionArgs, bytes, seconds};
+use crate::args::{SessionArgs, bytes, count, seconds};
 use crate::commands::connect::peer_name;
 use crate::failure::Usage;
 use crate::progress::Transfers;
@@ -19,8 +19,8 @@ use crate::{Event, Failure};
 #[derive(Debug, Args)]
 #[command(after_help = "\
 A file appears under its name when it is whole and its SHA-256 is right; until then it is
-.NAME.part, from which the next attempt resumes, also after a crash. Nothing is overwritten
-without --overwrite.
+.NAME.KEY.part, from which the next attempt resumes, also after a crash. Nothing is
+overwritten without --overwrite.
 
 Whoever knows the address can send, unless --from names the senders.
 
@@ -48,7 +48,7 @@ pub(crate) struct Receive {
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     max_files: u32,
     /// The most senders at once
-    #[arg(long, value_name = "N", default_value_t = 8)]
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = count)]
     max_senders: usize,
     /// End a connection on which nothing moved for so many seconds
     #[arg(long, value_name = "SECONDS", default_value = "180", value_parser = seconds)]

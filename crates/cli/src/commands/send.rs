@@ -1,16 +1,17 @@
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use clap::Args;
 use ramson::{ConnectOptions, ErrorKind, Session, Stream, Target};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::args::{SessionArgs, seconds};
 use crate::online::round;
 use crate::progress::Transfers;
 use crate::run::Shell;
-use crate::transfer::{Error, Notice, Outcome, Pace, Plan};
+use crate::transfer::{Error, Notice, Outcome, Pace, Plan, while_moving};
 use crate::{Event, Failure};
 
 /// How long the receiver may take to answer at first; twice as long each time after that.
@@ -107,12 +108,10 @@ impl Send {
             ..Pace::default()
         };
         loop {
-            let last_moved = std::sync::Mutex::new(None);
+            let last_moved = Mutex::new(moved);
             let watch = |notice: Notice| {
-                if let Notice::Progress { .. } | Notice::Done(_) = notice
-                    && let Ok(mut last) = last_moved.lock()
-                {
-                    *last = Some(Instant::now());
+                if let Notice::Progress { .. } | Notice::Done(_) = notice {
+                    *last_moved.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
                 }
                 shown.tell(0, notice);
             };
@@ -124,7 +123,9 @@ impl Send {
                         .filter(|item| item.outcome() == Outcome::Done);
                     let done = done.map(|item| item.size()).sum();
                     shown.begin(0, done, plan.bytes());
-                    match Box::pin(plan.send(stream, pace, &watch)).await {
+                    let moved = || *last_moved.lock().unwrap_or_else(PoisonError::into_inner);
+                    let sending = Box::pin(plan.send(stream, pace, &watch));
+                    match while_moving(self.give_up_after, moved, sending).await {
                         Ok(()) => return Ok(()),
                         Err(error) => error,
                     }
@@ -138,23 +139,30 @@ impl Send {
                 return Err(error.into());
             }
             shown.end(0);
-            if let Some(last) = last_moved.into_inner().ok().flatten() {
+            let last = last_moved
+                .into_inner()
+                .unwrap_or_else(PoisonError::into_inner);
+            if last > moved {
                 moved = last;
                 pause = Duration::from_secs(1);
                 patience = PATIENCE;
             }
+            let gave_up = |error| Error::GaveUp {
+                after: self.give_up_after,
+                last: Box::new(error),
+            };
             if moved.elapsed() + pause > self.give_up_after {
-                return Err(Error::GaveUp {
-                    after: self.give_up_after,
-                    last: Box::new(error),
-                }
-                .into());
+                return Err(gave_up(error).into());
             }
             // The router may still use what it knew of a peer that has restarted.
             let silent = matches!(&error, Error::Stream { source }
                 if ramson::stream_error(source).is_some_and(|e| e.kind() == ErrorKind::PeerSilent));
             if silent || matches!(error, Error::Stalled { .. }) {
-                session.renew().await?;
+                let left = self.give_up_after.saturating_sub(moved.elapsed());
+                match timeout(left, session.renew()).await {
+                    Ok(renewed) => renewed?,
+                    Err(_) => return Err(gave_up(error).into()),
+                }
             }
             shell.output.note(&Event::Retrying {
                 after_seconds: round(pause),

@@ -18,7 +18,7 @@ mod receiver;
 pub use receiver::{Inbox, Limits};
 
 mod sender;
-pub use sender::{Item, Outcome, Pace, Plan};
+pub use sender::{Item, Outcome, Pace, Plan, while_moving};
 
 use std::io;
 

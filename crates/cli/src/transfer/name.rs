@@ -25,7 +25,7 @@ pub enum NameError {
     #[error("it is too long or too deep")]
     TooLong,
     /// It is the name of an unfinished file.
-    #[error("'.NAME.part' is the name of an unfinished transfer")]
+    #[error("'.NAME.KEY.part' is the name of an unfinished transfer")]
     Part,
     /// It is not UTF-8.
     #[error("it is no UTF-8")]

@@ -1,9 +1,9 @@
-//! The file of an unfinished transfer: `.NAME.part` beside the place where it will be.
+//! The file of an unfinished transfer: `.NAME.KEY.part` beside the place where it will be.
 
-use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use sha2::{Digest as _, Sha256};
 
@@ -12,13 +12,23 @@ use super::{Digest, FileName, Reason};
 /// How much is read at once for a hash.
 const HASH_BUFFER: usize = 256 * 1024;
 
-/// A `.part` that this process holds the lock of, with the hash of what is in it.
+/// A part with the hash of what is in it. This process holds its lock from when it is there, and
+/// makes it, and the folders on the way, with the first bytes.
 #[derive(Debug)]
 pub(super) struct Part {
-    file: File,
+    file: Option<File>,
     path: PathBuf,
     target: PathBuf,
+    /// On the way to it, the outermost first.
+    folders: Vec<PathBuf>,
+    /// Those of them that this part made.
+    made: Vec<PathBuf>,
+    /// Bytes in the file.
     len: u64,
+    /// Bytes in the file that were there before.
+    kept: u64,
+    /// What is in the file is to be forgotten when something better comes.
+    anew: bool,
     hasher: Sha256,
     finished: bool,
 }
@@ -27,13 +37,15 @@ pub(super) struct Part {
 #[derive(Debug)]
 pub(super) enum Opened {
     /// A part, new or from before.
-    Part(Part),
+    Part(Box<Part>),
     /// The very same file.
     Have,
     /// Not to be taken.
     Refused(Reason),
     /// Another connection has it.
     Busy,
+    /// There is something to hash, and no leave to.
+    ToHash,
 }
 
 /// What became of a part.
@@ -48,60 +60,82 @@ pub(super) enum Finished {
 }
 
 impl Part {
-    /// Looks at what is there and opens the part, with the hash of what it holds.
+    /// Looks at what is there and opens the part, with the hash of what it holds. Hashes only if
+    /// it `may_hash`, and until it is `cancelled`.
     pub(super) fn open(
         folder: &Path,
         name: &FileName,
-        size: u64,
-        digest: &Digest,
+        (size, digest): (u64, &Digest),
         overwrite: bool,
+        may_hash: bool,
+        cancelled: &AtomicBool,
     ) -> io::Result<Opened> {
-        for folder in name.folders(folder) {
-            match fs::create_dir(&folder) {
-                Ok(()) => {}
+        let folders = name.folders(folder);
+        for folder in &folders {
+            match fs::symlink_metadata(folder) {
                 // No link is followed out of the folder.
-                Err(_) if fs::symlink_metadata(&folder).is_ok_and(|there| there.is_dir()) => {}
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                    return Ok(Opened::Refused(Reason::Exists));
-                }
+                Ok(there) if !there.is_dir() => return Ok(Opened::Refused(Reason::Exists)),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => break,
                 Err(error) => return Err(error),
             }
         }
         let target = name.under(folder);
-        let path = part_path(&target);
+        let path = part_path(&target, size, digest);
         if let Ok(there) = fs::symlink_metadata(&target) {
-            if there.is_file() && there.len() == size && hash_file(&target, size)? == *digest {
-                remove_idle(&path);
-                return Ok(Opened::Have);
+            if there.is_file() && there.len() == size {
+                if !may_hash {
+                    return Ok(Opened::ToHash);
+                }
+                if hash_file(&target, size, cancelled)? == *digest {
+                    remove_idle(&path);
+                    return Ok(Opened::Have);
+                }
             }
             if !overwrite || there.is_dir() {
                 return Ok(Opened::Refused(Reason::Exists));
             }
         }
-        if fs::symlink_metadata(&path).is_ok_and(|there| !there.is_file()) {
-            return Ok(Opened::Refused(Reason::Exists));
-        }
-        let Some(file) = open_locked(&path)? else {
-            return Ok(Opened::Busy);
-        };
-        let mut part = Self {
-            file,
+        let mut part = Box::new(Self {
+            file: None,
             path,
             target,
+            folders,
+            made: Vec::new(),
             len: 0,
+            kept: 0,
+            anew: false,
             hasher: Sha256::new(),
             finished: false,
+        });
+        match fs::symlink_metadata(&part.path) {
+            Ok(there) if !there.is_file() => return Ok(Opened::Refused(Reason::Exists)),
+            Ok(_) => {}
+            Err(_) => return Ok(Opened::Part(part)),
+        }
+        let mut file = match open_locked(&part.path, false) {
+            Ok(Some(file)) => file,
+            Ok(None) => return Ok(Opened::Busy),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Ok(Opened::Part(part));
+            }
+            Err(error) => return Err(error),
         };
-        part.len = hash_into(&mut part.hasher, &mut part.file, u64::MAX)?;
+        if !may_hash && file.metadata()?.len() > 0 {
+            return Ok(Opened::ToHash);
+        }
+        part.len = hash_into(&mut part.hasher, &mut file, u64::MAX, cancelled)?;
+        part.kept = part.len;
+        part.file = Some(file);
         if part.len > size {
-            part.restart()?;
+            part.restart();
         }
         Ok(Opened::Part(part))
     }
 
     /// How many bytes are there.
     pub(super) fn len(&self) -> u64 {
-        self.len
+        if self.anew { 0 } else { self.len }
     }
 
     /// The hash of the bytes that are there.
@@ -109,24 +143,56 @@ impl Part {
         self.hasher.clone().finalize().into()
     }
 
-    /// Forgets what is there.
-    pub(super) fn restart(&mut self) -> io::Result<()> {
-        self.file.set_len(0)?;
-        self.file.seek(SeekFrom::Start(0))?;
-        self.len = 0;
+    /// Forgets what is there, once something comes instead.
+    pub(super) fn restart(&mut self) {
+        self.anew = true;
         self.hasher = Sha256::new();
-        Ok(())
     }
 
-    /// Adds bytes. After an error, what is there is a shorter prefix or the same.
+    /// Adds bytes. After an error, what is there is a shorter prefix or the same. Fails with
+    /// `WouldBlock` while another process has the part.
     pub(super) fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        if let Err(error) = self.file.write_all(bytes) {
-            let _ = self.file.set_len(self.len);
+        let len = self.len();
+        let file = self.ready()?;
+        if let Err(error) = file.write_all(bytes) {
+            let _ = file.set_len(len);
             return Err(error);
         }
         self.hasher.update(bytes);
         self.len += bytes.len() as u64;
         Ok(())
+    }
+
+    /// Makes the file if it is not there, and forgets what is to be forgotten.
+    fn ready(&mut self) -> io::Result<&mut File> {
+        if self.file.is_none() {
+            self.file = Some(self.make()?);
+        }
+        let file = self.file.as_mut().expect("it was made just now");
+        if self.anew {
+            file.set_len(0)?;
+            file.seek(SeekFrom::Start(0))?;
+            (self.anew, self.len, self.kept) = (false, 0, 0);
+        }
+        Ok(file)
+    }
+
+    fn make(&mut self) -> io::Result<File> {
+        for folder in &self.folders {
+            match fs::create_dir(folder) {
+                Ok(()) => self.made.push(folder.clone()),
+                Err(_) if fs::symlink_metadata(folder).is_ok_and(|there| there.is_dir()) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        if fs::symlink_metadata(&self.path).is_ok_and(|there| !there.is_file()) {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        match open_locked(&self.path, true)? {
+            Some(file) if file.metadata()?.len() == 0 => Ok(file),
+            // Somebody else began with it meanwhile.
+            _ => Err(io::ErrorKind::WouldBlock.into()),
+        }
     }
 
     /// Puts the file in its place: checked, synced, renamed, the folder synced.
@@ -137,11 +203,12 @@ impl Part {
         overwrite: bool,
     ) -> io::Result<Finished> {
         if self.digest() != *digest {
-            self.discard();
+            self.undo();
             return Ok(Finished::Damaged);
         }
-        set_mode(&self.file, mode)?;
-        self.file.sync_all()?;
+        let file = self.ready()?;
+        set_mode(file, mode)?;
+        file.sync_all()?;
         if overwrite {
             fs::rename(&self.path, &self.target)?;
         } else if let Err(error) = rename_new(&self.path, &self.target) {
@@ -155,34 +222,62 @@ impl Part {
         Ok(Finished::Done)
     }
 
-    /// Removes it.
-    pub(super) fn discard(mut self) {
-        self.finished = true;
-        let _ = fs::remove_file(&self.path);
+    /// Removes what was written; what was there before stays.
+    pub(super) fn undo(mut self) {
+        if let Some(file) = &self.file
+            && self.len > self.kept
+            && file.set_len(self.kept).is_ok()
+        {
+            self.len = self.kept;
+        }
     }
 }
 
 impl Drop for Part {
     fn drop(&mut self) {
+        if self.finished {
+            return;
+        }
         // Nothing to resume from.
-        if !self.finished && self.len == 0 {
+        if self.file.is_some() && self.len == 0 {
             let _ = fs::remove_file(&self.path);
+        }
+        // Fails for those that hold something.
+        for folder in self.made.iter().rev() {
+            let _ = fs::remove_dir(folder);
         }
     }
 }
 
-fn part_path(target: &Path) -> PathBuf {
-    let mut name = OsString::from(".");
-    name.push(target.file_name().unwrap_or_default());
-    name.push(".part");
-    target.with_file_name(name)
+/// How many bytes of a file's name are in the name of its part; with the rest they fit everywhere.
+const MAX_SHOWN: usize = 200;
+
+/// `.NAME.KEY.part`, where 16 digits stand for the name, the size and the digest: what somebody
+/// offers who does not know those of a part has nothing to do with it.
+pub(super) fn part_path(target: &Path, size: u64, digest: &Digest) -> PathBuf {
+    // Names come from `FileName`, which is text.
+    let name = target.file_name().unwrap_or_default().to_string_lossy();
+    let mut hasher = Sha256::new();
+    hasher.update(digest);
+    hasher.update(size.to_be_bytes());
+    hasher.update(name.as_bytes());
+    let key = data_encoding::HEXLOWER.encode(&hasher.finalize());
+    let key: String = key.chars().take(16).collect();
+    let ends = name.char_indices().map(|(at, c)| at + c.len_utf8());
+    let count = ends.take_while(|&end| end <= MAX_SHOWN).count();
+    let shown: String = name.chars().take(count).collect();
+    target.with_file_name(format!(".{shown}.{key}.part"))
 }
 
 /// Opens the part and locks it; `None` if another process or connection holds it.
-fn open_locked(path: &Path) -> io::Result<Option<File>> {
+fn open_locked(path: &Path, create: bool) -> io::Result<Option<File>> {
     loop {
         let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false);
+        options
+            .read(true)
+            .write(true)
+            .create(create)
+            .truncate(false);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let file = options.open(path)?;
@@ -267,20 +362,29 @@ fn sync_folder(path: &Path) {
 }
 
 /// The hash of the first `len` bytes of the file; of fewer if it is shorter.
-pub(super) fn hash_file(path: &Path, len: u64) -> io::Result<Digest> {
+pub(super) fn hash_file(path: &Path, len: u64, cancelled: &AtomicBool) -> io::Result<Digest> {
     let mut hasher = Sha256::new();
-    hash_into(&mut hasher, &mut File::open(path)?, len)?;
+    hash_into(&mut hasher, &mut File::open(path)?, len, cancelled)?;
     Ok(hasher.finalize().into())
 }
 
-/// Reads up to `len` bytes into the hash and returns how many there were.
-pub(super) fn hash_into(hasher: &mut Sha256, file: &mut File, len: u64) -> io::Result<u64> {
+/// Reads up to `len` bytes into the hash and returns how many there were. Fails soon after it is
+/// `cancelled`, unless there is nothing to read.
+pub(super) fn hash_into(
+    hasher: &mut Sha256,
+    file: &mut File,
+    len: u64,
+    cancelled: &AtomicBool,
+) -> io::Result<u64> {
     let mut buffer = vec![0; HASH_BUFFER];
     let mut rest = file.take(len);
     let mut count = 0;
     loop {
         match rest.read(&mut buffer) {
             Ok(0) => return Ok(count),
+            Ok(_) if cancelled.load(Ordering::Relaxed) => {
+                return Err(io::Error::other("nobody waits for this hash any more"));
+            }
             Ok(read) => {
                 hasher.update(buffer.get(..read).unwrap_or_default());
                 count += read as u64;

@@ -1,12 +1,14 @@
 //! The receiving side: one folder, many connections.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::io;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::frame::{self, Frame, VERSION};
@@ -20,8 +22,12 @@ pub(super) const WINDOW: usize = 16;
 const PROGRESS_EVERY: Duration = Duration::from_millis(500);
 /// How often the other side hears that long work goes on.
 const WORKING_EVERY: Duration = Duration::from_secs(20);
+/// How many stall limits the other side may fill with nothing but "long work goes on".
+const MAX_WORKING: u32 = 10;
 /// How long an older connection may take to let go of a file.
 const LET_GO: Duration = Duration::from_secs(5);
+/// How many files are hashed at once, for all connections together.
+const HASHES: usize = 2;
 /// How long the sender may take to hang up when all is done.
 const HANG_UP: Duration = Duration::from_secs(10);
 
@@ -61,6 +67,38 @@ pub struct Inbox {
     folder: Arc<PathBuf>,
     limits: Arc<Limits>,
     claims: Arc<Mutex<BTreeMap<PathBuf, Claim>>>,
+    /// Leave to hash what is there.
+    hashes: Arc<Semaphore>,
+}
+
+/// The file work of one connection: one thing at a time, and cancelled when this goes.
+struct Work {
+    cancelled: Arc<AtomicBool>,
+    /// Held while something runs.
+    running: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl Work {
+    /// Runs file work on a thread of its own. The permit is held as long as the thread works.
+    async fn run<T: Send + 'static>(
+        &self,
+        permit: Option<OwnedSemaphorePermit>,
+        work: impl FnOnce(&AtomicBool) -> io::Result<T> + Send + 'static,
+    ) -> io::Result<T> {
+        let running = Arc::clone(&self.running).lock_owned().await;
+        let cancelled = Arc::clone(&self.cancelled);
+        blocking(move || {
+            let _held = (running, permit);
+            work(&cancelled)
+        })
+        .await
+    }
+}
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        self.cancelled.store(true, Ordering::Relaxed);
+    }
 }
 
 /// Which connection is at a file.
@@ -114,6 +152,7 @@ impl Inbox {
             folder: Arc::new(folder.into()),
             limits: Arc::new(limits),
             claims: Arc::default(),
+            hashes: Arc::new(Semaphore::new(HASHES)),
         }
     }
 
@@ -141,7 +180,7 @@ impl Inbox {
 
     /// Receives what one connection brings; returns how many files are whole and here.
     ///
-    /// Whatever ends it, files that are not whole stay as `.NAME.part` and are resumed from.
+    /// Whatever ends it, files that are not whole stay as `.NAME.KEY.part` and are resumed from.
     ///
     /// # Errors
     ///
@@ -152,6 +191,7 @@ impl Inbox {
         watch: Watch<'_>,
     ) -> Result<u64, Error> {
         let end = Arc::new(Notify::new());
+        let running = Arc::default();
         let (mut reader, mut writer) = tokio::io::split(io);
         let mut connection = Connection {
             inbox: self,
@@ -163,11 +203,19 @@ impl Inbox {
             pending: VecDeque::new(),
             started: false,
             told: Instant::now(),
+            work: Work {
+                cancelled: Arc::default(),
+                running: Arc::clone(&running),
+            },
         };
-        tokio::select! {
+        let result = tokio::select! {
             result = connection.run(&mut reader, &mut writer) => result,
             () = end.notified() => Err(Error::Superseded),
-        }
+        };
+        // A connection lasts as long as its work on files: whoever counts one has counted both.
+        drop(connection);
+        drop(running.lock().await);
+        result
     }
 
     /// Notes who is at the file. An older connection that brings the same file has lost its sender
@@ -213,6 +261,7 @@ struct Connection<'a> {
     /// The first of the pending is being sent.
     started: bool,
     told: Instant,
+    work: Work,
 }
 
 impl Connection<'_> {
@@ -256,25 +305,31 @@ impl Connection<'_> {
             files: files.into(),
             bytes,
         });
+        let mut moved = Instant::now();
         loop {
-            let answer = match within(stall, frame::read(reader)).await? {
+            let frame = within(stall, frame::read(reader)).await?;
+            let answer = match frame {
+                // It hashes what a RESUME is about; nothing else takes long there.
+                Frame::Working if !self.started && !self.pending.is_empty() => {
+                    only_working(stall, moved)?;
+                    continue;
+                }
                 Frame::Offer {
                     id,
                     size,
                     digest,
                     name,
                 } => self.offer(id, size, digest, &name, writer).await?,
-                Frame::Start { id, offset } => self.start(id, offset).await?,
+                Frame::Start { id, offset } => self.start(id, offset)?,
                 Frame::Data(bytes) => self.data(bytes).await?,
                 Frame::End { id } => self.finish(id, writer).await?,
                 Frame::Abort { id } => {
                     let pending = self.take_first(id)?;
                     if let Some(part) = pending.part {
-                        part.discard();
+                        part.undo();
                     }
                     None
                 }
-                Frame::Working => None,
                 Frame::Bye if self.pending.is_empty() => {
                     within(stall, frame::write(writer, &Frame::Goodbye)).await?;
                     // The goodbye must not be lost with the connection.
@@ -290,6 +345,7 @@ impl Connection<'_> {
             if let Some(answer) = answer {
                 within(stall, frame::write(writer, &answer)).await?;
             }
+            moved = Instant::now();
         }
     }
 
@@ -332,12 +388,20 @@ impl Connection<'_> {
             return refuse(Reason::Busy);
         };
         let since = Instant::now();
+        let mut permit = None;
         let part = loop {
             let (folder, name) = (Arc::clone(&self.inbox.folder), name.clone());
-            let overwrite = limits.overwrite;
-            let opening = blocking(move || Part::open(&folder, &name, size, &digest, overwrite));
+            let (overwrite, may_hash) = (limits.overwrite, permit.is_some());
+            let opening = self.work.run(permit.take(), move |cancelled| {
+                let file = (size, &digest);
+                Part::open(&folder, &name, file, overwrite, may_hash, cancelled)
+            });
             match working(writer, limits.stall, opening).await? {
-                Ok(Opened::Part(part)) => break part,
+                Ok(Opened::ToHash) => {
+                    let leave = Arc::clone(&self.inbox.hashes).acquire_owned();
+                    permit = working(writer, limits.stall, leave).await?.ok();
+                }
+                Ok(Opened::Part(part)) => break *part,
                 Ok(Opened::Have) => {
                     self.done += 1;
                     (self.watch)(Notice::Done(info(&claimed, size, 0, true, &digest)));
@@ -371,7 +435,7 @@ impl Connection<'_> {
         Ok(Some(resume))
     }
 
-    async fn start(&mut self, id: u32, offset: u64) -> Result<Option<Frame>, Error> {
+    fn start(&mut self, id: u32, offset: u64) -> Result<Option<Frame>, Error> {
         let out_of_turn = Error::Protocol {
             what: "a file was started out of turn",
         };
@@ -383,9 +447,7 @@ impl Connection<'_> {
         pending.resumed_at = offset;
         match &mut pending.part {
             Some(part) if offset == part.len() => {}
-            Some(part) if offset == 0 => part.restart().map_err(|source| {
-                Error::file("cannot write", pending.claimed.path.clone(), source)
-            })?,
+            Some(part) if offset == 0 => part.restart(),
             _ => return Err(out_of_turn),
         }
         (self.watch)(Notice::Started {
@@ -414,7 +476,7 @@ impl Connection<'_> {
                 what: "there are more bytes than offered",
             });
         }
-        let appended = blocking(move || {
+        let appended = self.work.run(None, move |_| {
             let result = part.append(&bytes);
             Ok((part, result))
         });
@@ -423,7 +485,7 @@ impl Connection<'_> {
             .map_err(|source| Error::file("cannot write", pending.claimed.path.clone(), source))?;
         if let Err(error) = result {
             tracing::debug!(%error, "cannot write a part");
-            let reason = Reason::CannotWrite;
+            let reason = unwritable(&error);
             (self.watch)(Notice::Refused {
                 file: pending.name.to_string(),
                 reason,
@@ -471,7 +533,9 @@ impl Connection<'_> {
         }
         let limits = Arc::clone(&self.inbox.limits);
         let (stall, digest) = (limits.stall, pending.digest);
-        let finishing = blocking(move || part.finish(&digest, limits.mode, limits.overwrite));
+        let finishing = self.work.run(None, move |_| {
+            part.finish(&digest, limits.mode, limits.overwrite)
+        });
         let reason = match working(writer, stall, finishing).await? {
             Ok(Finished::Done) => {
                 self.done += 1;
@@ -488,7 +552,7 @@ impl Connection<'_> {
             Ok(Finished::Exists) => Reason::Exists,
             Err(error) => {
                 tracing::debug!(%error, "cannot finish a part");
-                Reason::CannotWrite
+                unwritable(&error)
             }
         };
         (self.watch)(Notice::Refused {
@@ -506,6 +570,15 @@ impl Connection<'_> {
                 what: "a file ended out of turn",
             }),
         }
+    }
+}
+
+/// What the sender hears when a part cannot be written.
+fn unwritable(error: &io::Error) -> Reason {
+    match error.kind() {
+        io::ErrorKind::WouldBlock => Reason::Busy,
+        io::ErrorKind::AlreadyExists => Reason::Exists,
+        _ => Reason::CannotWrite,
     }
 }
 
@@ -534,6 +607,15 @@ pub(super) async fn within<T>(
 ) -> Result<T, Error> {
     let stalled = |_| Err(Error::Stalled { after: limit });
     timeout(limit, talk).await.unwrap_or_else(stalled)
+}
+
+/// Gives up when the other side has said for too long that it works, and nothing else.
+pub(super) fn only_working(stall: Duration, since: Instant) -> Result<(), Error> {
+    let after = stall.saturating_mul(MAX_WORKING);
+    if since.elapsed() > after {
+        return Err(Error::Stalled { after });
+    }
+    Ok(())
 }
 
 /// Waits for work on files, and lets the other side know that it goes on.

@@ -4,16 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, SystemTime};
 
 use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
 use super::frame::{self, Frame, MAX_DATA, VERSION};
 use super::part::hash_into;
-use super::receiver::{WINDOW, within, working};
+use super::receiver::{WINDOW, only_working, within, working};
 use super::{Digest, Error, FileName, Notice, Reason, Watch, blocking};
 use crate::output::FileInfo;
 
@@ -222,10 +223,12 @@ impl Plan {
             .map(|item| (item.name.clone(), item.size))
             .collect();
         let read_all = async {
+            let mut told = None;
             loop {
                 match frame::read(&mut reader).await {
                     // Never waits behind the others, or both sides could wait for each other.
-                    Ok(Frame::Progress { id, bytes }) => {
+                    Ok(frame @ Frame::Progress { id, bytes }) if told < Some((id, bytes)) => {
+                        told = Some((id, bytes));
                         let known = usize::try_from(id).ok().and_then(|id| names.get(id));
                         if let Some((name, size)) = known {
                             watch(Notice::Progress {
@@ -234,6 +237,10 @@ impl Plan {
                                 size: *size,
                             });
                         }
+                        let _ = answers.try_send(Ok(frame));
+                    }
+                    // Progress that is none.
+                    Ok(Frame::Progress { .. }) => {
                         let _ = answers.try_send(Ok(Frame::Working));
                     }
                     Ok(frame) => {
@@ -254,6 +261,8 @@ impl Plan {
             open,
             next_offer: 0,
             outstanding: BTreeMap::new(),
+            sending: None,
+            moved: Instant::now(),
             inbox,
             pace,
             watch,
@@ -288,7 +297,7 @@ impl Item {
             let mut file = File::open(path)?;
             let modified = file.metadata()?.modified().ok();
             let mut hasher = Sha256::new();
-            let size = hash_into(&mut hasher, &mut file, u64::MAX)?;
+            let size = hash_into(&mut hasher, &mut file, u64::MAX, &AtomicBool::new(false))?;
             Ok((size, modified, hasher.finalize().into()))
         });
         let (size, modified, digest) = hashed
@@ -304,6 +313,30 @@ impl Item {
         std::fs::metadata(&self.path).is_ok_and(|metadata| {
             metadata.len() == self.size && metadata.modified().ok() == self.modified
         })
+    }
+}
+
+/// Ends `talk` when nothing moved for `limit`, whatever the other side says meanwhile; `moved` tells
+/// when something did.
+///
+/// # Errors
+///
+/// [`Error::Stalled`], and those of `talk`.
+pub async fn while_moving<T>(
+    limit: Duration,
+    moved: impl Fn() -> std::time::Instant,
+    talk: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    tokio::pin!(talk);
+    loop {
+        let left = limit.saturating_sub(moved().elapsed());
+        if left.is_zero() {
+            return Err(Error::Stalled { after: limit });
+        }
+        tokio::select! {
+            result = &mut talk => return result,
+            () = sleep(left) => {}
+        }
     }
 }
 
@@ -324,6 +357,10 @@ struct Connection<'a> {
     next_offer: usize,
     /// Offers without an outcome.
     outstanding: BTreeMap<usize, Answer>,
+    /// The file between START and END.
+    sending: Option<usize>,
+    /// When either side did anything but work on its files.
+    moved: Instant,
     inbox: mpsc::Receiver<Result<Frame, Error>>,
     pace: Pace,
     watch: Watch<'a>,
@@ -373,7 +410,7 @@ impl Connection<'_> {
         }
         within(stall, frame::write(writer, &Frame::Bye)).await?;
         // Everything is confirmed: whatever happens to the goodbyes changes nothing.
-        let goodbye = async { while matches!(self.next_frame().await, Ok(Frame::Working)) {} };
+        let goodbye = async { while let Ok(Frame::Progress { .. }) = self.next_frame().await {} };
         let _ = timeout(GOODBYE, goodbye).await;
         let _ = timeout(GOODBYE, writer.shutdown()).await;
         let again = self
@@ -432,11 +469,27 @@ impl Connection<'_> {
         self.answer(frame)
     }
 
+    /// Whether the receiver has something to do before it answers.
+    fn is_answer_due(&self) -> bool {
+        let mut outstanding = self.outstanding.iter();
+        outstanding.any(|(id, answer)| match answer {
+            Answer::None => true,
+            Answer::Resume(..) => false,
+            Answer::Sent(_) => self.sending != Some(*id),
+        })
+    }
+
     /// Takes what the receiver says.
     fn answer(&mut self, frame: Frame) -> Result<(), Error> {
         let what = "an answer came that fits no file";
         let (id, frame) = match frame {
-            Frame::Working => return Ok(()),
+            Frame::Working if self.is_answer_due() => {
+                return only_working(self.pace.stall, self.moved);
+            }
+            Frame::Progress { .. } => {
+                self.moved = Instant::now();
+                return Ok(());
+            }
             Frame::RefuseAll { reason } => return Err(Error::Refused { reason }),
             Frame::Resume { id, .. }
             | Frame::Have { id }
@@ -445,6 +498,7 @@ impl Connection<'_> {
             | Frame::Damaged { id } => (id, frame),
             _ => return Err(Error::Protocol { what }),
         };
+        self.moved = Instant::now();
         let id = usize::try_from(id).unwrap_or(usize::MAX);
         let index = self.open.get(id).copied().unwrap_or(usize::MAX);
         let (Some(answer), Some(item)) = (
@@ -528,6 +582,8 @@ impl Connection<'_> {
         };
         within(stall, frame::write(writer, &start)).await?;
         self.outstanding.insert(id, Answer::Sent(offset));
+        self.sending = Some(id);
+        self.moved = Instant::now();
         (self.watch)(Notice::Started {
             file: item.name.clone(),
             offset,
@@ -553,7 +609,9 @@ impl Connection<'_> {
                 break;
             }
             within(stall, frame::write(writer, &Frame::Data(bytes))).await?;
+            self.moved = Instant::now();
         }
+        self.sending = None;
         let whole = Some(source.hasher.clone().finalize().into()) == item.digest;
         if !self.outstanding.contains_key(&id) {
             return within(stall, frame::write(writer, &Frame::End { id: wire_id(id) })).await;
@@ -591,7 +649,7 @@ impl Source {
     fn open(path: &Path, offset: u64, prefix: &Digest) -> io::Result<Self> {
         let mut file = File::open(path)?;
         let mut hasher = Sha256::new();
-        let position = hash_into(&mut hasher, &mut file, offset)?;
+        let position = hash_into(&mut hasher, &mut file, offset, &AtomicBool::new(false))?;
         let mut source = Self {
             file,
             hasher,

@@ -91,6 +91,11 @@ fn write(path: &Path, bytes: &[u8]) {
     std::fs::write(path, bytes).unwrap();
 }
 
+fn digest_of(bytes: &[u8]) -> super::Digest {
+    use sha2::Digest;
+    sha2::Sha256::digest(bytes).into()
+}
+
 fn pattern(len: usize) -> Vec<u8> {
     (0..len).map(|i| (i * 7 + i / 251) as u8).collect()
 }
@@ -128,6 +133,11 @@ impl Place {
 
     fn inside(&self, name: &str) -> PathBuf {
         self.temp.path().join("in").join(name)
+    }
+
+    /// Where the part of this file is.
+    fn part(&self, name: &str, bytes: &[u8]) -> PathBuf {
+        part::part_path(&self.inside(name), bytes.len() as u64, &digest_of(bytes))
     }
 
     fn inbox(&self, limits: Limits) -> Inbox {
@@ -192,7 +202,7 @@ async fn an_interruption_anywhere_is_resumed_from() {
         if let Err(error) = sent {
             assert!(error.is_passing(), "{left}: {error}");
             assert!(received.is_err() || place.inside("f").exists());
-            let part = std::fs::read(place.inside(".f.part")).unwrap_or_default();
+            let part = std::fs::read(place.part("f", &bytes)).unwrap_or_default();
             assert!(bytes.starts_with(&part), "{left}");
             assert!(!place.inside("f").exists() || part.is_empty());
             // Nearly all that was written is there.
@@ -246,7 +256,12 @@ async fn a_file_that_changed_starts_anew() {
         .await
         .0
         .unwrap_err();
-    assert!(std::fs::metadata(place.inside(".f.part")).unwrap().len() > 3_000);
+    assert!(
+        std::fs::metadata(place.part("f", &pattern(9_000)))
+            .unwrap()
+            .len()
+            > 3_000
+    );
     let changed: Vec<u8> = pattern(8_000).into_iter().map(|byte| !byte).collect();
     write(&place.out("f"), &changed);
     connect(&mut place.plan(&["f"]), &inbox, usize::MAX, &ignore)
@@ -254,10 +269,12 @@ async fn a_file_that_changed_starts_anew() {
         .0
         .unwrap();
     assert_eq!(std::fs::read(place.inside("f")).unwrap(), changed);
+    // The part of what is no more stays, since nobody can say that it is of no use.
+    std::fs::remove_file(place.part("f", &pattern(9_000))).unwrap();
     assert_eq!(names(&place.inside("")), ["f"]);
 
     // The part is longer than the file.
-    write(&place.inside(".g.part"), &pattern(9_000));
+    write(&place.part("g", b"short"), &pattern(9_000));
     write(&place.out("g"), b"short");
     connect(&mut place.plan(&["g"]), &inbox, usize::MAX, &ignore)
         .await
@@ -303,7 +320,7 @@ async fn links_in_the_folder_are_not_followed_out_of_it() {
     let outside = place.temp.path().join("outside");
     std::fs::create_dir(&outside).unwrap();
     std::os::unix::fs::symlink(&outside, place.inside("d")).unwrap();
-    std::os::unix::fs::symlink(outside.join("x"), place.inside(".g.part")).unwrap();
+    std::os::unix::fs::symlink(outside.join("x"), place.part("g", b"bytes")).unwrap();
     std::os::unix::fs::symlink(outside.join("y"), place.inside("h")).unwrap();
     for name in ["d/f", "g", "h"] {
         write(&place.out(name), b"bytes");
@@ -549,7 +566,7 @@ async fn a_new_connection_takes_the_file_over_from_one_that_hangs() {
     let inbox = place.inbox(limits());
     let mut plan = place.plan(&["f"]);
     plan.hash().await.unwrap();
-    let digest = part::hash_file(&place.out("f"), u64::MAX).unwrap();
+    let digest = digest_of(&bytes);
     let (mut near, far) = duplex(1 << 20);
     let hanging = tokio::spawn({
         let inbox = inbox.clone();
@@ -569,7 +586,7 @@ async fn a_new_connection_takes_the_file_over_from_one_that_hangs() {
     ] {
         frame::write(&mut near, &frame).await.unwrap();
     }
-    while std::fs::metadata(place.inside(".f.part")).map_or(0, |it| it.len()) < 4_000 {
+    while std::fs::metadata(place.part("f", &bytes)).map_or(0, |it| it.len()) < 4_000 {
         tokio::task::yield_now().await;
     }
     // Another file of that name has to wait.
@@ -611,4 +628,288 @@ async fn several_senders_at_once() {
         sent.unwrap().unwrap();
     }
     assert_eq!(names(&place.inside("")).len(), 6);
+}
+
+#[test]
+fn what_strangers_have_hashed_is_bounded_and_ends_with_them() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(4)
+        .build()
+        .unwrap();
+    let place = Place::new();
+    write(&place.out("small"), b"small");
+    // Hashing it takes longer than any test.
+    let large = std::fs::File::create(place.inside("large")).unwrap();
+    large.set_len(1 << 40).unwrap();
+    let soon = Duration::from_secs(10);
+    let talk = async {
+        let inbox = place.inbox(Limits {
+            stall: Duration::from_secs(3),
+            ..limits()
+        });
+        let mut strangers = Vec::new();
+        for i in 0..10 {
+            let (mut near, far) = duplex(1 << 16);
+            let inbox = inbox.clone();
+            let task = tokio::spawn(async move { inbox.receive(far, &ignore).await });
+            let offer = Frame::Offer {
+                id: 0,
+                size: 1 << 40,
+                // Always the same: each connection takes over from the one before.
+                digest: [7; 32],
+                name: b"large".to_vec(),
+            };
+            frame::write(&mut near, &hello()).await.unwrap();
+            frame::read(&mut near).await.unwrap();
+            if i < 9 {
+                frame::write(&mut near, &offer).await.unwrap();
+            }
+            strangers.push((near, task));
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        // There is a thread for others.
+        tokio::time::timeout(soon, tokio::task::spawn_blocking(|| ()))
+            .await
+            .unwrap()
+            .unwrap();
+        let mut plan = place.plan(&["small"]);
+        let sending = connect(&mut plan, &inbox, usize::MAX, &ignore);
+        tokio::time::timeout(soon, sending)
+            .await
+            .unwrap()
+            .0
+            .unwrap();
+        for (near, task) in strangers {
+            drop(near);
+            tokio::time::timeout(soon, task)
+                .await
+                .unwrap()
+                .unwrap()
+                .unwrap_err();
+        }
+        // Nothing is hashed any more: whoever wants to hash can.
+        let offer = vec![hello(), offer(0, "small", 5)];
+        let (heard, _) = tokio::time::timeout(soon, say(&inbox, offer))
+            .await
+            .unwrap();
+        assert!(heard.contains(&Frame::RefuseFile {
+            id: 0,
+            reason: Reason::Exists
+        }));
+    };
+    runtime.block_on(talk);
+    runtime.shutdown_timeout(Duration::ZERO);
+}
+
+#[tokio::test]
+async fn parts_of_others_are_not_touched() {
+    let place = Place::new();
+    let inbox = place.inbox(limits());
+    let bytes = pattern(9_000);
+    write(&place.out("f"), &bytes);
+    connect(&mut place.plan(&["f"]), &inbox, 5_000, &ignore)
+        .await
+        .0
+        .unwrap_err();
+    let before = names(&place.inside(""));
+    let part = place.inside(&before[0]);
+    let had = std::fs::read(&part).unwrap();
+    assert!(before.len() == 1 && had.len() > 3_000);
+
+    let start = |offset| Frame::Start { id: 0, offset };
+    let abort = Frame::Abort { id: 0 };
+    let true_offer = |size| Frame::Offer {
+        id: 0,
+        size,
+        digest: digest_of(&bytes),
+        name: b"f".to_vec(),
+    };
+    for frames in [
+        vec![hello(), offer(0, "f", 0)],
+        vec![hello(), offer(0, "f", 0), start(0)],
+        vec![hello(), offer(0, "f", 9_000), abort.clone()],
+        vec![hello(), offer(0, "f", 9_000), start(0), abort.clone()],
+        vec![
+            hello(),
+            offer(0, "f", 1),
+            start(0),
+            Frame::Data(vec![1]),
+            abort.clone(),
+        ],
+        // Even by one who knows the digest.
+        vec![hello(), true_offer(0), start(0), abort.clone()],
+        vec![hello(), true_offer(9_000), abort.clone()],
+        vec![hello(), true_offer(9_000), start(0)],
+        vec![
+            hello(),
+            true_offer(9_000),
+            start(had.len() as u64),
+            Frame::Data(vec![1; 100]),
+            abort,
+        ],
+        vec![
+            hello(),
+            true_offer(9_000),
+            start(had.len() as u64),
+            Frame::Data(vec![1; 9_000 - had.len()]),
+            Frame::End { id: 0 },
+        ],
+    ] {
+        let shown = format!("{frames:?}");
+        let _ = say(&inbox, frames).await;
+        assert!(std::fs::read(&part).is_ok_and(|is| is == had), "{shown}");
+        assert_eq!(names(&place.inside("")), before, "{shown}");
+    }
+    connect(&mut place.plan(&["f"]), &inbox, usize::MAX, &ignore)
+        .await
+        .0
+        .unwrap();
+    assert_eq!(names(&place.inside("")), ["f"]);
+}
+
+#[tokio::test]
+async fn long_names_have_parts_of_their_own() {
+    let place = Place::new();
+    let inbox = place.inbox(limits());
+    let longs = [
+        "x".repeat(240),
+        format!("{}y", "x".repeat(239)),
+        "ü".repeat(120),
+    ];
+    for name in &longs {
+        write(&place.out(name), &pattern(9_000));
+        let mut plan = place.plan(&[name]);
+        let left = 5_000;
+        connect(&mut plan, &inbox, left, &ignore)
+            .await
+            .0
+            .unwrap_err();
+    }
+    assert_eq!(names(&place.inside("")).len(), 3);
+    for name in &longs {
+        connect(&mut place.plan(&[name]), &inbox, usize::MAX, &ignore)
+            .await
+            .0
+            .unwrap();
+    }
+    assert!(longs.iter().all(|name| place.inside(name).exists()));
+    assert_eq!(names(&place.inside("")).len(), 3);
+}
+
+#[tokio::test]
+async fn folders_without_files_do_not_stay() {
+    let place = Place::new();
+    let inbox = place.inbox(limits());
+    let entries = || std::fs::read_dir(place.inside("")).unwrap().count();
+    let deep = |id: u32| format!("{id}{}/f", "/a".repeat(30));
+    let mut frames = vec![hello()];
+    for id in 0..100 {
+        frames.push(offer(id, &deep(id), 2));
+        if id % 2 == 1 {
+            frames.extend([Frame::Start { id, offset: 0 }, Frame::Data(vec![1])]);
+        }
+        frames.push(Frame::Abort { id });
+    }
+    frames.push(Frame::Bye);
+    let (heard, result) = say(&inbox, frames).await;
+    assert!(heard.contains(&Frame::Goodbye), "{result:?}");
+    assert_eq!(entries(), 0);
+    // Damaged, and never sent.
+    let end = Frame::End { id: 0 };
+    let start = Frame::Start { id: 0, offset: 0 };
+    let frames = vec![
+        hello(),
+        offer(0, &deep(0), 1),
+        start,
+        Frame::Data(vec![1]),
+        end,
+    ];
+    let _ = say(&inbox, frames).await;
+    let _ = say(&inbox, vec![hello(), offer(0, &deep(0), 1)]).await;
+    assert_eq!(entries(), 0);
+}
+
+/// Says these frames, then WORKING until nobody listens.
+async fn keep_working(mut io: DuplexStream, frames: Vec<Frame>) {
+    for frame in &frames {
+        frame::write(&mut io, frame).await.unwrap();
+    }
+    while frame::write(&mut io, &Frame::Working).await.is_ok() {
+        tokio::time::sleep(Duration::from_millis(30)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sender_that_only_works_is_let_go() {
+    let place = Place::new();
+    let stall = Duration::from_millis(100);
+    let inbox = place.inbox(Limits { stall, ..limits() });
+    let soon = Duration::from_secs(10);
+    for (frames, due) in [
+        (vec![hello()], false),
+        (vec![hello(), offer(0, "a", 1)], true),
+        (
+            vec![hello(), offer(0, "a", 1), Frame::Start { id: 0, offset: 0 }],
+            false,
+        ),
+    ] {
+        let (near, far) = duplex(1 << 16);
+        let talk = tokio::spawn(keep_working(near, frames));
+        let receiving = inbox.receive(far, &ignore);
+        let error = tokio::time::timeout(soon, receiving).await.unwrap();
+        match error.unwrap_err() {
+            Error::Stalled { after } => assert!(due && after == stall * 10),
+            Error::Protocol { .. } => assert!(!due),
+            error => panic!("{error:?}"),
+        }
+        talk.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_receiver_that_only_works_is_given_up() {
+    let place = Place::new();
+    write(&place.out("f"), &pattern(5_000));
+    let welcome = Frame::Welcome { version: VERSION };
+    let resume = Frame::Resume {
+        id: 0,
+        offset: 0,
+        prefix: digest_of(b""),
+    };
+    let pace = Pace {
+        stall: Duration::from_millis(100),
+        ..PACE
+    };
+    let soon = Duration::from_secs(10);
+    for frames in [
+        vec![welcome.clone()],
+        vec![welcome.clone(), resume],
+        // Progress that is always the same is none.
+        [
+            vec![welcome.clone()],
+            vec![Frame::Progress { id: 0, bytes: 1 }; 3],
+        ]
+        .concat(),
+    ] {
+        let (near, far) = duplex(1 << 16);
+        let talk = tokio::spawn(keep_working(far, frames));
+        let mut plan = place.plan(&["f"]);
+        let sent = tokio::time::timeout(soon, plan.send(near, pace, &ignore));
+        let error = sent.await.unwrap().unwrap_err();
+        assert!(
+            matches!(error, Error::Stalled { .. } | Error::Protocol { .. }),
+            "{error:?}"
+        );
+        talk.await.unwrap();
+    }
+    // Before that, when the sender's owner wants to.
+    let (near, far) = duplex(1 << 16);
+    let talk = tokio::spawn(keep_working(far, vec![welcome]));
+    let (began, limit) = (std::time::Instant::now(), Duration::from_millis(300));
+    let mut plan = place.plan(&["f"]);
+    let sending = plan.send(near, PACE, &ignore);
+    let error = while_moving(limit, || began, sending).await.unwrap_err();
+    assert!(matches!(error, Error::Stalled { after } if after == limit));
+    talk.await.unwrap();
 }
