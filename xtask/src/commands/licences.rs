@@ -8,7 +8,7 @@ use serde::Deserialize;
 use xtask::workspace;
 
 /// Permissive licences.
-const ALLOWED: [&str; 12] = [
+const ALLOWED: [&str; 13] = [
     "0BSD",
     "Apache-2.0",
     "Apache-2.0 WITH LLVM-exception",
@@ -16,6 +16,8 @@ const ALLOWED: [&str; 12] = [
     "BSD-3-Clause",
     "BSL-1.0",
     "CC0-1.0",
+    // Of data: the root certificates.
+    "CDLA-Permissive-2.0",
     "ISC",
     "MIT",
     "MIT-0",
