@@ -57,13 +57,15 @@ impl Failure {
     fn of_library(error: &ramson::Error) -> Self {
         let (kind, code) = kind(error.kind());
         // The file system's "is there already" is not about damaged keys.
-        if let ramson::Error::KeyFile { source, .. } = error
+        if let ramson::Error::KeyFile { path, source, .. } = error
             && source.kind() == io::ErrorKind::AlreadyExists
         {
-            let text = "the key file is there already and keys are never overwritten: name \
-                        another file, or move this one away";
-            let detail = error.detail();
-            return Self::new("exists", 7, text.to_owned(), Some(detail));
+            let text = format!(
+                "the key file {} is there already and keys are never overwritten: name another \
+                 file, or move this one away",
+                path.display()
+            );
+            return Self::new("exists", 7, text, None);
         }
         if matches!(error, ramson::Error::NoRouter) {
             let text = "no I2P router was chosen: say --router sam:HOST:PORT or set \

@@ -230,7 +230,8 @@ impl fmt::Display for Event {
             } => {
                 write!(
                     f,
-                    "{files} files, {} in {seconds:.1} s",
+                    "{}, {} in {seconds:.1} s",
+                    count_of(*files, "file"),
                     human_bytes(*bytes)
                 )?;
                 match refused {
@@ -284,6 +285,12 @@ impl fmt::Display for KeyInfo {
         }
         write!(f, "destination  {}", self.destination)
     }
+}
+
+/// How many there are of something: "1 file", "2 files".
+pub(crate) fn count_of(number: u64, what: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {what}{plural}")
 }
 
 /// A number of bytes for people.

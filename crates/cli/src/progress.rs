@@ -151,7 +151,13 @@ impl Transfers {
             bar.set_message(match current {
                 Some((name, _)) => format!("{}/s{left}  {name}", human_bytes(rate)),
                 None if done < total => "waiting for the other side".to_owned(),
-                None => String::new(),
+                None => {
+                    // All is told by the lines of the files.
+                    state.bar = None;
+                    drop(state);
+                    self.output.clear_bar();
+                    return;
+                }
             });
             return;
         }

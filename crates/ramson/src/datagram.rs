@@ -70,7 +70,8 @@ pub struct Datagram {
 /// Sends and receives datagrams of one kind on a session's Destination.
 ///
 /// Datagrams get lost, doubled and overtaken, as with UDP. What nobody takes out in time is
-/// dropped ([`Self::dropped`]). Goes on when the session heals.
+/// dropped ([`Self::dropped`]). Goes on when the session heals. What the router keeps for a kind
+/// stays with the session when its last socket is dropped, ready for the next one.
 #[derive(Debug)]
 pub struct DatagramSocket {
     core: Arc<Core>,

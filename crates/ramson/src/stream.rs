@@ -277,7 +277,7 @@ impl std::fmt::Debug for Loss {
 
 impl Loss {
     fn poll(&mut self, cx: &mut Context<'_>, info: &Info) -> Poll<()> {
-        if info.generation.lost_cause().is_some() {
+        if info.generation.is_over() {
             return Poll::Ready(());
         }
         let (wait, waker) = self.0.get_or_insert_with(|| {

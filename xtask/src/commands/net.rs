@@ -179,11 +179,19 @@ fn down() -> Result<()> {
             return Ok(());
         }
     };
+    let ended = state.routers.iter().enumerate();
+    let ended: Vec<_> = ended.filter(|(_, it)| !is_running(it.pid)).collect();
     // The owner dies of the signal and the kernel kills the routers with it.
     for signal in [Signal::TERM, Signal::KILL] {
         pidfd_send_signal(&handle, signal).ok();
         if process::ended(&[&handle], Duration::from_secs(5))?.is_some() {
             NetworkState::forget();
+            for (index, router) in ended {
+                println!(
+                    "router {index} had ended by itself: see {}",
+                    router.info.log.display()
+                );
+            }
             println!(
                 "the network is down; its logs stay in {}",
                 state.folder.display()

@@ -47,7 +47,7 @@ the peer sends.
 Example:
   ramson listen --key-file me.keys > received.txt")]
 pub(crate) struct Listen {
-    /// The own port; only connections to it are taken [default: all]
+    /// The own port; only connections to it are taken, or to any where it is 0
     #[arg(long, default_value_t = 0)]
     port: u16,
     /// Go on with the next peer when one is done; standard input goes to the first

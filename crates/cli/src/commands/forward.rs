@@ -31,7 +31,7 @@ pub(crate) struct Expose {
     /// The TCP service
     #[arg(value_name = "HOST:PORT", value_parser = service)]
     service: String,
-    /// The own port; only connections to it are taken [default: all]
+    /// The own port; only connections to it are taken, or to any where it is 0
     #[arg(long, default_value_t = 0)]
     port: u16,
     /// How long the peer may go on when the service has ended its side, in seconds

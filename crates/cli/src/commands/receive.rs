@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 use crate::args::{SessionArgs, bytes, count, seconds};
 use crate::commands::connect::peer_name;
 use crate::failure::Usage;
+use crate::output::count_of;
 use crate::progress::Transfers;
 use crate::run::Shell;
 use crate::transfer::{Inbox, Limits, Reason};
@@ -53,7 +54,7 @@ pub(crate) struct Receive {
     /// End a connection on which nothing moved for so many seconds
     #[arg(long, value_name = "SECONDS", default_value = "180", value_parser = seconds)]
     stall: Duration,
-    /// The own port; only connections to it are taken [default: all]
+    /// The own port; only connections to it are taken, or to any where it is 0
     #[arg(long, default_value_t = 0)]
     port: u16,
     #[command(flatten)]
@@ -163,7 +164,7 @@ impl One {
         let files = match result {
             Ok(files) => {
                 output.note(&Event::Note {
-                    text: format!("stream {}: done, {files} files", self.number),
+                    text: format!("stream {}: done, {}", self.number, count_of(files, "file")),
                 });
                 Some(files)
             }

@@ -56,10 +56,10 @@ impl Send {
         let mut plan = tokio::task::spawn_blocking(move || Plan::collect(&paths, hidden)).await??;
         if plan.skipped() > 0 {
             output.note(&Event::Note {
-                text: format!(
-                    "{} links, special files or hidden names are left out",
-                    plan.skipped()
-                ),
+                text: match plan.skipped() {
+                    1 => "a link, special file or hidden name is left out".to_owned(),
+                    count => format!("{count} links, special files or hidden names are left out"),
+                },
             });
         }
         // The files are hashed while the tunnels are built.

@@ -44,7 +44,7 @@ pub(crate) struct Serve {
     /// Tell each request
     #[arg(long)]
     log: bool,
-    /// The own port; only connections to it are taken [default: all]
+    /// The own port; only connections to it are taken, or to any where it is 0
     #[arg(long, default_value_t = 0)]
     port: u16,
     #[command(flatten)]
