@@ -46,9 +46,46 @@ async fn every_kind_the_router_has_goes_beside_streams_on_one_destination() -> R
             Peer::Stable | Peer::Old => 2,
         };
         ensure!(kinds.len() == expected, "{} kinds", kinds.len());
+        if network.peer() == Peer::Current {
+            on_one_destination(&a, &b).await?;
+        }
         Ok(())
     })
     .await
+}
+
+/// One Destination that exchanges all four kinds with others while its streams go on. i2pd hears
+/// every repliable kind at the Destination's one endpoint and answers each sender in the kind that
+/// it used.
+async fn on_one_destination(a: &I2p, b: &I2p) -> Result<()> {
+    let kinds = [DatagramKind::Datagram1, DatagramKind::Raw];
+    let server = a.session().tunnels(Tunnels::hops(1));
+    let server = server.datagram_kinds(&kinds).open().await?;
+    let repliable = server.datagrams().open().await?;
+    let raw = server.datagrams().kind(DatagramKind::Raw).open().await?;
+    let echo = tokio::spawn(echo(server.listen().await?));
+    for kind in ALL {
+        let there = match kind {
+            DatagramKind::Raw => &raw,
+            _ => &repliable,
+        };
+        let client = b.session().tunnels(Tunnels::hops(1));
+        let client = client.datagram_kinds(&[kind]).open().await?;
+        let here = client.datagrams().kind(kind).open().await?;
+        stream_echo(&client, &server).await?;
+        for size in [20, here.max_payload().min(there.max_payload())] {
+            let payload = pattern(size as u64, size);
+            let what = format!("{kind} of {size} bytes on the one Destination");
+            within(LIMIT, &what, async {
+                round_trip(&here, there, &client, &server, &payload).await
+            })
+            .await?;
+        }
+        stream_echo(&client, &server).await?;
+        println!("on the one Destination: {kind}");
+    }
+    echo.abort();
+    Ok(())
 }
 
 /// A server and a client, each with streams, `kind` and raw on its one Destination.
