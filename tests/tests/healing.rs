@@ -56,15 +56,27 @@ async fn answers(client: &Session, to: DestinationHash, limit: Duration) -> Resu
     }
 }
 
+/// Opens streams until one is answered.
+async fn until_it_answers(session: &Session, to: DestinationHash, what: &str) -> Result<()> {
+    within(LIMIT, what, async {
+        while !answers(session, to, Duration::from_secs(30)).await? {}
+        Ok(())
+    })
+    .await
+}
+
+/// A session opened now on `i2p` that has the LeaseSet of `to`.
+async fn session_that_knows(i2p: &I2p, to: DestinationHash) -> Result<Session> {
+    let session = quick_session(i2p).await?;
+    until_it_answers(&session, to, "the first stream").await?;
+    Ok(session)
+}
+
 /// A session opened now on `i2p` reaches `to`.
 async fn reached_by_a_new_session(i2p: &I2p, to: DestinationHash) -> Result<f64> {
     let session = quick_session(i2p).await?;
     let started = Instant::now();
-    within(LIMIT, "a stream of a new session", async {
-        while !answers(&session, to, Duration::from_secs(30)).await? {}
-        Ok(())
-    })
-    .await?;
+    until_it_answers(&session, to, "a stream of a new session").await?;
     Ok(started.elapsed().as_secs_f64())
 }
 
@@ -77,11 +89,7 @@ async fn reached_by_an_old_session(session: &Session, to: DestinationHash) -> Re
     }
     session.renew().await?;
     session.ready(LIMIT).await?;
-    within(LIMIT, "a stream after renew()", async {
-        while !answers(session, to, Duration::from_secs(30)).await? {}
-        Ok(())
-    })
-    .await?;
+    until_it_answers(session, to, "a stream after renew()").await?;
     Ok(format!(
         "{:.1} s, by renew()",
         started.elapsed().as_secs_f64()
@@ -116,12 +124,7 @@ async fn a_session_outlives_its_router() -> Result<()> {
     let echoing = tokio::spawn(echo(server.listen().await?));
     let peer = on_router(network, 1).await?;
     for round in 1..=rounds() {
-        let old = quick_session(&peer).await?;
-        within(LIMIT, "the first stream", async {
-            while !answers(&old, address, Duration::from_secs(30)).await? {}
-            Ok(())
-        })
-        .await?;
+        let old = session_that_knows(&peer, address).await?;
         let mut open = old.connect(address).await?;
         open.write_all(&[1]).await?;
         open.read_exact(&mut [0]).await?;
@@ -162,12 +165,7 @@ async fn a_session_outlives_its_control_connection() -> Result<()> {
     let echoing = tokio::spawn(echo(server.listen().await?));
     let peer = on_router(network, 1).await?;
     for round in 1..=rounds() {
-        let old = quick_session(&peer).await?;
-        within(LIMIT, "the first stream", async {
-            while !answers(&old, address, Duration::from_secs(30)).await? {}
-            Ok(())
-        })
-        .await?;
+        let old = session_that_knows(&peer, address).await?;
         let mut events = server.events();
         ensure!(proxy.cut_sessions() > 0, "no control connection seen");
         let (cause, healed) = restored(&mut events).await?;
