@@ -20,8 +20,11 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod error;
+pub use error::{DecodeError, EncodeError};
+
 mod reader;
-pub use reader::{DecodeError, Reader};
+pub use reader::Reader;
 
 mod time;
 pub use time::{Instant, UnixTime};
@@ -31,6 +34,11 @@ pub use base32::Base32Error;
 
 pub mod base64;
 pub use base64::Base64Error;
+
+pub mod gzip;
+
+mod mapping;
+pub use mapping::{Mapping, MappingBuilder, MappingIter};
 
 mod key_type;
 pub use key_type::{EncryptionKeyType, KeyTypeError, SigningKeyType};
