@@ -46,8 +46,19 @@ pub use key_type::{EncryptionKeyType, KeyTypeError, SigningKeyType};
 mod certificate;
 pub use certificate::{Certificate, KeyCertificate};
 
+mod keys_and_cert;
+
 mod destination;
 pub use destination::{Destination, DestinationHash};
+
+mod identity;
+pub use identity::{RouterHash, RouterIdentity};
+
+mod signature;
+pub use signature::{Verified, VerifyError, verify_signature};
+
+mod tunnel_id;
+pub use tunnel_id::TunnelId;
 
 mod host_name;
 pub use host_name::{HostName, HostNameError};
