@@ -60,6 +60,18 @@ pub use signature::{Verified, VerifyError, verify_signature};
 mod tunnel_id;
 pub use tunnel_id::TunnelId;
 
+mod capabilities;
+pub use capabilities::{BandwidthClass, Capabilities, Congestion};
+
+mod router_version;
+pub use router_version::{RouterVersion, RouterVersionError};
+
+mod router_address;
+pub use router_address::{Ntcp2Address, RouterAddress};
+
+mod router_info;
+pub use router_info::{RouterInfo, RouterInfoBuilder};
+
 mod host_name;
 pub use host_name::{HostName, HostNameError};
 
