@@ -72,6 +72,11 @@ pub use router_address::{Ntcp2Address, RouterAddress};
 mod router_info;
 pub use router_info::{RouterInfo, RouterInfoBuilder};
 
+mod share;
+
+pub mod i2np;
+pub use i2np::{I2npMessage, I2npRef, LeaseSetType, MessageType};
+
 mod host_name;
 pub use host_name::{HostName, HostNameError};
 
