@@ -77,6 +77,10 @@ mod share;
 pub mod i2np;
 pub use i2np::{I2npMessage, I2npRef, LeaseSetType, MessageType};
 
+mod block;
+
+pub mod ntcp2;
+
 mod host_name;
 pub use host_name::{HostName, HostNameError};
 

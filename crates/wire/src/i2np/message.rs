@@ -154,6 +154,14 @@ impl<'a> I2npRef<'a> {
         })
     }
 
+    /// Appends the message with a short header, the expiry rounded up.
+    pub fn encode_short(&self, out: &mut impl BufMut) {
+        out.put_u8(self.kind.code());
+        out.put_u32(self.id);
+        out.put_u32(self.expires.to_secs_up());
+        out.put_slice(self.body);
+    }
+
     /// Returns the message with a copy of the body.
     pub fn to_message(&self) -> I2npMessage {
         I2npMessage {
@@ -317,16 +325,6 @@ impl I2npMessage {
         header
     }
 
-    /// Returns the short header, the expiry rounded up.
-    pub fn short_header(&self) -> [u8; Self::SHORT_HEADER_LEN] {
-        let mut header = [0; Self::SHORT_HEADER_LEN];
-        let mut out = &mut header[..];
-        out.put_u8(self.kind.code());
-        out.put_u32(self.id);
-        out.put_u32(self.expires.to_secs_up());
-        header
-    }
-
     /// Appends the message with a long header.
     pub fn encode_long(&self, out: &mut impl BufMut) {
         out.put_slice(&self.long_header());
@@ -335,8 +333,7 @@ impl I2npMessage {
 
     /// Appends the message with a short header.
     pub fn encode_short(&self, out: &mut impl BufMut) {
-        out.put_slice(&self.short_header());
-        out.put_slice(&self.body);
+        self.as_ref().encode_short(out);
     }
 }
 
