@@ -81,6 +81,9 @@ mod block;
 
 pub mod ntcp2;
 
+pub mod delivery;
+pub use delivery::TunnelDelivery;
+
 mod host_name;
 pub use host_name::{HostName, HostNameError};
 
