@@ -84,6 +84,8 @@ pub mod ntcp2;
 pub mod delivery;
 pub use delivery::TunnelDelivery;
 
+pub mod build;
+
 mod host_name;
 pub use host_name::{HostName, HostNameError};
 
