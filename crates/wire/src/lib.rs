@@ -86,6 +86,9 @@ pub use delivery::TunnelDelivery;
 
 pub mod build;
 
+pub mod clove;
+pub use clove::{CloveDelivery, GarlicClove};
+
 mod host_name;
 pub use host_name::{HostName, HostNameError};
 
