@@ -131,7 +131,10 @@ fn bench(criterion: &mut Criterion) {
     group.bench_function("bare AEAD, open", |bencher| {
         bencher.iter_batched_ref(
             || sealed.clone(),
-            |sealed| key.open_in_place(1, &[], sealed).map(|plain| black_box(plain.len())),
+            |sealed| {
+                key.open_in_place(1, &[], sealed)
+                    .map(|plain| black_box(plain.len()))
+            },
             BatchSize::SmallInput,
         );
     });

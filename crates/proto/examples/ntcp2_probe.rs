@@ -5,6 +5,8 @@
 //! ntcp2_probe --network 77 --listen 23460 --router-info-out probe.info
 //! ```
 //!
+//! With both it first dials, so that the router learns of it, and then waits to be dialled.
+//!
 //! The router it pretends to be is made anew at each start. Only loopback addresses are dialled and
 //! listened on.
 #![allow(
@@ -17,7 +19,7 @@
 use std::error::Error;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant as Clock, SystemTime};
 
@@ -32,7 +34,6 @@ use ramson_proto::ntcp2::{
 use ramson_wire::ntcp2::TerminationReason;
 use ramson_wire::{
     Instant, Mapping, Ntcp2Address, RouterIdentity, RouterInfo, RouterInfoBuilder, UnixTime,
-    base64,
 };
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
@@ -75,54 +76,79 @@ impl Arguments {
 fn main() -> Result<()> {
     let arguments = Arguments::read()?;
     let mut random = Random::from_os();
-    match (&arguments.dial, &arguments.router_info, arguments.listen) {
-        (Some(address), Some(file), None) => {
-            if !address.ip().is_loopback() {
-                return Err("only loopback addresses are dialled".into());
-            }
-            let peer = RouterInfo::from_bytes(&std::fs::read(file)?)?.verify()?;
-            println!("peer {} of {}", peer.hash(), peer.published().as_secs());
-            let ntcp2 = peer
-                .ntcp2_addresses()
-                .find(|ntcp2| ntcp2.iv.is_some())
-                .ok_or("the router publishes no NTCP2 address")?;
-            let local = router(arguments.network, 9, &mut random)?;
-            let stream = TcpStream::connect(address)?;
-            let config = DialConfig {
-                local: Arc::new(local),
-                peer: peer.clone(),
-                static_key: ntcp2.static_key,
-                iv: ntcp2.iv.ok_or("just found")?,
-                link: LinkConfig::default(),
-            };
-            let clock = Watch::start();
-            let link = Connection::dial(config, clock.now(), random.fork("link"));
-            drive(stream, link, clock, arguments.seconds)
-        }
-        (None, _, Some(port)) => {
-            let local = Arc::new(router(arguments.network, port, &mut random)?);
-            let info = &local.router_info;
-            if let Some(file) = &arguments.router_info_out {
-                std::fs::write(file, info.as_bytes())?;
-            }
-            let name = base64::encode(info.hash().as_bytes());
-            println!("listening as routerInfo-{name}.dat");
-            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
-            let (stream, source) = listener.accept()?;
-            let config = AcceptConfig {
-                local,
-                source: Sensitive(source.ip()),
-                any_source: false,
-                banned: Arc::default(),
-                greet: true,
-                link: LinkConfig::default(),
-            };
-            let clock = Watch::start();
-            let link = Connection::accept(config, clock.now(), random.fork("link"));
-            drive(stream, link, clock, arguments.seconds)
-        }
-        _ => Err("say --dial ADDRESS --router-info FILE, or --listen PORT".into()),
+    let port = arguments.listen.unwrap_or(9);
+    let local = Arc::new(router(arguments.network, port, &mut random)?);
+    println!("we are {}", local.router_info.hash());
+    if let Some(file) = &arguments.router_info_out {
+        std::fs::write(file, local.router_info.as_bytes())?;
     }
+    if let (Some(address), Some(file)) = (&arguments.dial, &arguments.router_info) {
+        let seconds = match arguments.listen {
+            Some(_) => 1,
+            None => arguments.seconds,
+        };
+        dial(*address, file, &local, random.fork("dialled"), seconds)?;
+    } else if arguments.listen.is_none() {
+        return Err("say --dial ADDRESS --router-info FILE, or --listen PORT, or both".into());
+    }
+    if let Some(port) = arguments.listen {
+        accept(port, &local, random.fork("accepted"), arguments.seconds)?;
+    }
+    Ok(())
+}
+
+fn dial(
+    address: SocketAddr,
+    file: &Path,
+    local: &Arc<LocalRouter>,
+    random: Random,
+    seconds: u64,
+) -> Result<()> {
+    if !address.ip().is_loopback() {
+        return Err("only loopback addresses are dialled".into());
+    }
+    let peer = RouterInfo::from_bytes(&std::fs::read(file)?)?.verify()?;
+    println!("peer {} of {}", peer.hash(), peer.published().as_secs());
+    let (static_key, iv) = peer
+        .ntcp2_addresses()
+        .find_map(|ntcp2| Some((ntcp2.static_key, ntcp2.iv?)))
+        .ok_or("the router publishes no NTCP2 address")?;
+    let stream = TcpStream::connect(address)?;
+    let config = DialConfig {
+        local: Arc::clone(local),
+        peer,
+        static_key,
+        iv,
+        link: LinkConfig::default(),
+    };
+    let clock = Watch::start();
+    drive(
+        stream,
+        Connection::dial(config, clock.now(), random),
+        clock,
+        seconds,
+    )
+}
+
+fn accept(port: u16, local: &Arc<LocalRouter>, random: Random, seconds: u64) -> Result<()> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
+    println!("listening on port {port}");
+    let (stream, source) = listener.accept()?;
+    let config = AcceptConfig {
+        local: Arc::clone(local),
+        source: Sensitive(source.ip()),
+        any_source: false,
+        banned: Arc::default(),
+        greet: true,
+        link: LinkConfig::default(),
+    };
+    let clock = Watch::start();
+    drive(
+        stream,
+        Connection::accept(config, clock.now(), random),
+        clock,
+        seconds,
+    )
 }
 
 /// Makes a router that publishes itself at a loopback port.
@@ -189,7 +215,11 @@ fn drive(mut stream: TcpStream, mut link: Connection, watch: Watch, seconds: u64
     loop {
         let now = watch.now();
         while let Some(event) = link.poll_event() {
-            println!("{:8.3} {}", now.instant.as_micros() as f64 / 1e6, describe(&event));
+            println!(
+                "{:8.3} {}",
+                now.instant.as_micros() as f64 / 1e6,
+                describe(&event)
+            );
             if let Event::EphemeralKey { encrypted } = event {
                 let fresh = admission.check_key(&encrypted, now.instant).is_ok();
                 link.admit(fresh, now);
@@ -197,7 +227,11 @@ fn drive(mut stream: TcpStream, mut link: Connection, watch: Watch, seconds: u64
         }
         let mut out = BytesMut::new();
         while link.poll_transmit(now, &mut out) {
-            println!("{:8.3} wrote {} bytes", now.instant.as_micros() as f64 / 1e6, out.len());
+            println!(
+                "{:8.3} wrote {} bytes",
+                now.instant.as_micros() as f64 / 1e6,
+                out.len()
+            );
             stream.write_all(&out)?;
             out.clear();
         }
@@ -232,7 +266,10 @@ fn describe(event: &Event) -> String {
     match event {
         Event::EphemeralKey { .. } => "message 1 is authentic".to_owned(),
         Event::Established { peer, skew_ms, rtt } => {
-            format!("established with {}, skew {skew_ms} ms, rtt {rtt:?}", peer.hash())
+            format!(
+                "established with {}, skew {skew_ms} ms, rtt {rtt:?}",
+                peer.hash()
+            )
         }
         Event::Message(message) => format!(
             "I2NP {:?} id {:08x} expires {} body {} bytes",
@@ -242,7 +279,11 @@ fn describe(event: &Event) -> String {
             message.body.len()
         ),
         Event::RouterInfo { info, flood } => {
-            format!("RouterInfo of {}, {} bytes, flood {flood}", info.hash(), info.as_bytes().len())
+            format!(
+                "RouterInfo of {}, {} bytes, flood {flood}",
+                info.hash(),
+                info.as_bytes().len()
+            )
         }
         Event::Closed { why } => format!("closed: {why}"),
     }

@@ -13,8 +13,8 @@ use super::keys::DataKeys;
 use super::phase::{DataPhase, random_time};
 use super::queue::SendQueue;
 use super::{
-    AcceptConfig, CloseReason, DialConfig, Event, HandshakeError, HandshakeMessage,
-    LinkMessage, LinkStats, Priority, QueueLimits, SendError, SendRefusal,
+    AcceptConfig, CloseReason, DialConfig, Event, HandshakeError, HandshakeMessage, LinkMessage,
+    LinkStats, Priority, QueueLimits, SendError, SendRefusal,
 };
 use crate::Now;
 
@@ -233,10 +233,9 @@ impl Connection {
             return;
         }
         let late = match self.stage {
-            Stage::Key(_)
-            | Stage::Options(_)
-            | Stage::RequestPadding(..)
-            | Stage::Verdict(..) => HandshakeMessage::Request,
+            Stage::Key(_) | Stage::Options(_) | Stage::RequestPadding(..) | Stage::Verdict(..) => {
+                HandshakeMessage::Request
+            }
             Stage::Dial | Stage::Created(_) | Stage::CreatedPadding(_) => HandshakeMessage::Created,
             Stage::Confirmed(_) => HandshakeMessage::Confirmed,
             Stage::Draining { .. } => return self.finish_draining(),
@@ -390,9 +389,9 @@ impl Connection {
                     match state.handle(&mut message, config, now) {
                         Ok(done) => {
                             let config = config.as_ref();
-                            let greeting = config.greet.then(|| {
-                                (config.local.router_info.clone(), false)
-                            });
+                            let greeting = config
+                                .greet
+                                .then(|| (config.local.router_info.clone(), false));
                             self.greeting = self.greeting.take().or(greeting);
                             self.open(done.keys, done.peer, done.skew_ms, done.rtt, now);
                         }
@@ -521,10 +520,10 @@ impl Connection {
     fn data_error(&mut self, why: CloseReason) {
         let reason = match &why {
             CloseReason::FrameNotAuthentic => TerminationReason::AeadFailure,
-            CloseReason::FrameTooShort { .. } => TerminationReason::FramingError,
-            CloseReason::Malformed(_) => TerminationReason::PayloadFormat,
+            CloseReason::FrameTooShort { .. } => TerminationReason::Framing,
+            CloseReason::Malformed(_) => TerminationReason::Payload,
             CloseReason::ClockSkew { .. } => TerminationReason::ClockSkew,
-            CloseReason::Remote(_) => TerminationReason::TerminationReceived,
+            CloseReason::Remote(_) => TerminationReason::Received,
             _ => TerminationReason::Normal,
         };
         match why {
@@ -593,7 +592,8 @@ impl Connection {
             Stage::Open(phase) => {
                 while out.len().saturating_sub(before) < TRANSMIT_TARGET
                     && phase.write(now, out, &mut self.queue, &mut self.stats, &mut self.random)
-                {}
+                {
+                }
             }
             Stage::Terminating(phase, reason) => {
                 phase.write_termination(*reason, out, &mut self.stats, &mut self.random);

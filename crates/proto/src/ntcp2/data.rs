@@ -4,8 +4,6 @@ use ramson_crypto::{AeadKey, TAG_LEN};
 use super::CloseReason;
 use super::keys::{DirectionKeys, LengthMask};
 
-
-
 /// The longest content of a frame: its length field has two bytes and covers the tag.
 pub(super) const MAX_CONTENT: usize = 65_535 - TAG_LEN;
 

@@ -1,7 +1,7 @@
 use std::net::IpAddr;
 
-use ramson_wire::UnixTime;
-use ramson_wire::ntcp2::{Ntcp2Error, TerminationReason};
+use ramson_wire::ntcp2::TerminationReason;
+use ramson_wire::{DecodeError, UnixTime};
 use thiserror::Error;
 
 use super::Sensitive;
@@ -67,7 +67,7 @@ pub enum HandshakeError {
     },
     /// The payload of the third message is not made of blocks.
     #[error("the third handshake message is malformed: {0}")]
-    Malformed(Ntcp2Error),
+    Malformed(DecodeError),
     /// The third message does not start with a RouterInfo, or holds what it may not.
     #[error("the third handshake message does not hold the blocks it should")]
     WrongBlocks,
@@ -125,7 +125,7 @@ impl HandshakeError {
                 Some(TerminationReason::ClockSkew)
             }
             Self::RouterInfoSignature => Some(TerminationReason::RouterInfoSignature),
-            Self::StaticKey => Some(TerminationReason::StaticKeyMismatch),
+            Self::StaticKey => Some(TerminationReason::StaticKey),
             Self::Banned => Some(TerminationReason::Banned),
             Self::Malformed(_)
             | Self::WrongBlocks
@@ -175,7 +175,7 @@ pub enum CloseReason {
     },
     /// The content of a frame is not made of blocks in an order that is allowed.
     #[error("a frame is malformed: {0}")]
-    Malformed(Ntcp2Error),
+    Malformed(DecodeError),
     /// The peer's clock went off during the data phase.
     #[error("the clocks differ by more than a minute")]
     ClockSkew {

@@ -1,12 +1,14 @@
+use std::fmt;
+
 use bytes::BytesMut;
-use ramson_wire::MessageType;
+use ramson_wire::{I2npMessage, I2npRef, MessageType, UnixTime};
 
 /// An I2NP message as links carry it (NTCP2, Data phase, I2NP message): the short header in
 /// fields, the body as bytes.
 ///
 /// The body of a received message is a piece of the frame it came in, so that a relay can change
 /// it in place and hand it to the next link without a copy.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct LinkMessage {
     /// What the body is.
     pub kind: MessageType,
@@ -24,11 +26,28 @@ impl LinkMessage {
     pub const OVERHEAD: usize = 12;
 
     /// The longest body a frame can carry, in bytes.
-    pub const MAX_BODY: usize = 65_535 - 16 - Self::OVERHEAD;
+    pub const MAX_BODY: usize = I2npMessage::MAX_BODY_LEN;
+
+    /// Returns the message without its buffer.
+    pub fn as_i2np(&self) -> I2npRef<'_> {
+        I2npRef {
+            kind: self.kind,
+            id: self.id,
+            expires: UnixTime::from_secs(self.expiration_s),
+            body: &self.body,
+        }
+    }
 
     /// Returns how many bytes of a frame the message takes.
     pub fn block_len(&self) -> usize {
         self.body.len().saturating_add(Self::OVERHEAD)
+    }
+}
+
+impl fmt::Debug for LinkMessage {
+    /// Writes no payload.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.as_i2np().fmt(f)
     }
 }
 

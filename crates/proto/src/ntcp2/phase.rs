@@ -3,11 +3,11 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use ramson_crypto::Random;
-use ramson_wire::ntcp2::{self, Block, Blocks, TerminationReason};
-use ramson_wire::{Instant, RouterInfo, Verified};
+use ramson_wire::ntcp2::{Block, Blocks, Termination, TerminationReason};
+use ramson_wire::{DecodeError, Instant, Reader, RouterInfo, Verified};
 
 use super::data::{FrameOpener, FrameSealer, FrameStart, MAX_CONTENT};
-use super::handshake::{is_excessive, rounded_secs, skew_ms};
+use super::handshake::{is_excessive, skew_ms};
 use super::keys::DirectionKeys;
 use super::queue::SendQueue;
 use super::{CloseReason, Event, LinkConfig, LinkMessage, LinkStats};
@@ -20,6 +20,9 @@ const CONTENT_TARGET: usize = 16 * 1024;
 
 /// The padding that is always allowed in a frame, in bytes.
 const SMALL_PADDING: usize = 15;
+
+/// What padding is cut from.
+static ZEROS: [u8; 4096] = [0; 4096];
 
 /// When the own RouterInfo is sent again: a time between these.
 const REFRESH: [Duration; 2] = [Duration::from_secs(25 * 60), Duration::from_secs(50 * 60)];
@@ -149,35 +152,28 @@ impl DataPhase {
         events: &mut VecDeque<Event>,
         stats: &mut LinkStats,
     ) -> Result<(), CloseReason> {
-        let mut blocks = Blocks::new(content);
-        let Some(block) = blocks.next() else {
-            content.clear();
-            return Ok(());
-        };
-        let block = block.map_err(CloseReason::Malformed)?;
-        let header = match &block {
-            Block::I2np(message) => Some((message.kind, message.id, message.expiration_s)),
-            Block::RouterInfo { flood, info } => {
-                if let Some(info) = self.verify(info, now, stats) {
+        let len = first_block_len(content).map_err(CloseReason::Malformed)?;
+        let mut bytes = content.split_to(len);
+        match Blocks::new(&bytes).next() {
+            Some(Ok(Block::I2np(message))) => {
+                stats.received_messages += 1;
+                let (kind, id, expires) = (message.kind, message.id, message.expires);
+                events.push_back(Event::Message(LinkMessage {
+                    kind,
+                    id,
+                    expiration_s: expires.to_secs_up(),
+                    body: bytes.split_off(LinkMessage::OVERHEAD),
+                }));
+            }
+            Some(Ok(Block::RouterInfo { flood, bytes })) => {
+                if let Some(info) = self.verify(bytes, now, stats) {
                     events.push_back(Event::RouterInfo {
                         info: Box::new(info),
-                        flood: *flood,
+                        flood,
                     });
                 }
-                None
             }
-            _ => None,
-        };
-        let len = content.len() - blocks.remaining();
-        let mut taken = content.split_to(len);
-        if let Some((kind, id, expiration_s)) = header {
-            stats.received_messages += 1;
-            events.push_back(Event::Message(LinkMessage {
-                kind,
-                id,
-                expiration_s,
-                body: taken.split_off(LinkMessage::OVERHEAD),
-            }));
+            _ => {}
         }
         Ok(())
     }
@@ -214,8 +210,9 @@ impl DataPhase {
     ) -> bool {
         let start = self.sealer.begin(out);
         if let Some(flood) = self.info_due.take() {
-            ntcp2::put_date_time(out, rounded_secs(now.unix));
-            ntcp2::put_router_info(out, flood, self.own_info.as_bytes());
+            put(out, Block::DateTime(now.unix));
+            let bytes = self.own_info.as_bytes();
+            put(out, Block::RouterInfo { flood, bytes });
         }
         // A frame holds one message of any size, or as many as fit the target.
         let mut limit = MAX_CONTENT;
@@ -224,13 +221,7 @@ impl DataPhase {
             now.unix,
             stats,
         ) {
-            ntcp2::put_i2np(
-                out,
-                message.kind,
-                message.id,
-                message.expiration_s,
-                &message.body,
-            );
+            put(out, Block::I2np(message.as_i2np()));
             stats.sent_messages += 1;
             limit = CONTENT_TARGET;
         }
@@ -252,7 +243,12 @@ impl DataPhase {
         random: &mut Random,
     ) {
         let start = self.sealer.begin(out);
-        ntcp2::put_termination(out, self.opener.frames(), reason);
+        let termination = Termination {
+            frames_received: self.opener.frames(),
+            reason,
+            text: &[],
+        };
+        put(out, Block::Termination(termination));
         self.finish(start, out, stats, random);
     }
 
@@ -270,13 +266,30 @@ impl DataPhase {
         let most = share.max(SMALL_PADDING);
         let len = usize::try_from(random.below(most as u64 + 1)).unwrap_or(0);
         if let Some(room) = MAX_CONTENT.checked_sub(content.saturating_add(HEADER)) {
-            let len = len.min(room);
-            ntcp2::put_padding(out, len);
-            stats.sent_padding_bytes += len as u64;
+            // Encrypted zeros look as random as anything else.
+            let padding = ZEROS.get(..len.min(room)).unwrap_or(&ZEROS);
+            put(out, Block::Padding(padding));
+            stats.sent_padding_bytes += padding.len() as u64;
         }
         self.sealer.finish(start, out);
         stats.sent_frames += 1;
     }
+}
+
+/// Appends a block of a frame.
+fn put(out: &mut BytesMut, block: Block<'_>) {
+    block
+        .encode(out)
+        .expect("queued bodies, RouterInfos and padding fit into a frame");
+}
+
+/// Returns the length of the first block, header included.
+fn first_block_len(content: &[u8]) -> Result<usize, DecodeError> {
+    let mut reader = Reader::new(content);
+    reader.u8()?;
+    let len = reader.u16()?;
+    reader.take(usize::from(len))?;
+    Ok(content.len().saturating_sub(reader.remaining()))
 }
 
 /// How many RouterInfos may still be verified: each costs a check of a signature.

@@ -1,8 +1,8 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use ramson_wire::ntcp2::{Block, Blocks};
-use ramson_wire::{RouterInfo, UnixTime, Verified};
+use ramson_wire::ntcp2::HandshakePayload;
+use ramson_wire::{DecodeError, RouterInfo, UnixTime, Verified};
 
 use crate::ntcp2::{AcceptConfig, HandshakeError, Sensitive};
 
@@ -23,7 +23,11 @@ pub(super) fn check_confirmed(
     config: &AcceptConfig,
     now: UnixTime,
 ) -> Result<Verified<RouterInfo>, HandshakeError> {
-    let info = RouterInfo::from_bytes(router_info_block(payload)?)
+    let payload = HandshakePayload::parse(payload).map_err(|error| match error {
+        DecodeError::Empty | DecodeError::BlockOrder { .. } => HandshakeError::WrongBlocks,
+        error => HandshakeError::Malformed(error),
+    })?;
+    let info = RouterInfo::from_bytes(payload.router_info)
         .map_err(|_| HandshakeError::RouterInfoMalformed)?;
     let info = info
         .verify()
@@ -47,27 +51,6 @@ pub(super) fn check_confirmed(
         return Err(HandshakeError::Banned);
     }
     Ok(info)
-}
-
-/// Returns the RouterInfo of the first block, if the others are what may follow it: options, then
-/// padding, each at most once.
-fn router_info_block(payload: &[u8]) -> Result<&[u8], HandshakeError> {
-    let mut blocks = Blocks::new(payload);
-    let mut next = || blocks.next().transpose().map_err(HandshakeError::Malformed);
-    let Some(Block::RouterInfo { info, .. }) = next()? else {
-        return Err(HandshakeError::WrongBlocks);
-    };
-    let mut block = next()?;
-    if let Some(Block::Options(_)) = block {
-        block = next()?;
-    }
-    if let Some(Block::Padding(_)) = block {
-        block = next()?;
-    }
-    match block {
-        None => Ok(info),
-        Some(_) => Err(HandshakeError::WrongBlocks),
-    }
 }
 
 /// Checks that an NTCP2 address has the static key, and that hosts published for the connection's

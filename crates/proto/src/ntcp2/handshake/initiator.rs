@@ -5,13 +5,14 @@ use std::time::Duration;
 use bytes::BytesMut;
 use ramson_crypto::x25519::PrivateKey;
 use ramson_crypto::{AeadKey, Random, SymmetricState, TAG_LEN};
-use ramson_wire::{Instant, ntcp2};
+use ramson_wire::Instant;
+use ramson_wire::ntcp2::Block;
 
 use super::options::{CreatedOptions, RequestOptions};
 use super::{
     FIXED_LEN, KEY_LEN, Obfuscation, STATIC_LEN, VERSION, append_padding, check_ephemeral,
     check_padding, half_ms, initial_state, is_excessive, mix_agreement, mix_padding, open_options,
-    own_padding, rounded_secs, seal_into, skew_ms,
+    own_padding, seal_into, skew_ms,
 };
 use crate::Now;
 use crate::ntcp2::keys::DataKeys;
@@ -42,10 +43,16 @@ impl AwaitCreated {
     ) -> Result<(Self, BytesMut), HandshakeError> {
         let local = &config.local;
         let mut part2 = BytesMut::new();
-        ntcp2::put_router_info(&mut part2, false, local.router_info.as_bytes());
-        ntcp2::put_padding(&mut part2, usize::from(own_padding(random)));
+        let router_info = Block::RouterInfo {
+            flood: false,
+            bytes: local.router_info.as_bytes(),
+        };
+        let padding = vec![0; usize::from(own_padding(random))];
+        for block in [router_info, Block::Padding(&padding)] {
+            block.encode(&mut part2).expect("both blocks are short");
+        }
         let part2_len = u16::try_from(part2.len().saturating_add(TAG_LEN))
-            .map_err(|_| HandshakeError::RouterInfoMalformed)?;
+            .expect("a RouterInfo has at most 3,072 bytes");
 
         let ephemeral = PrivateKey::generate(random);
         let mut obfuscation = Obfuscation::new(&config.peer.hash(), config.iv);
@@ -61,7 +68,7 @@ impl AwaitCreated {
             version: VERSION,
             padding_len: u16::from(padding_len),
             part2_len,
-            time_s: rounded_secs(now.unix),
+            time_s: now.unix.to_secs_nearest(),
         };
         seal_into(&mut state, &key, 0, &options.encode(), &mut message);
         append_padding(&mut state, usize::from(padding_len), &mut message, random);
@@ -143,7 +150,10 @@ impl AwaitCreatedPadding {
     /// # Errors
     ///
     /// [`HandshakeError::InvalidKey`].
-    pub(in crate::ntcp2) fn handle(mut self, padding: &[u8]) -> Result<InitiatorDone, HandshakeError> {
+    pub(in crate::ntcp2) fn handle(
+        mut self,
+        padding: &[u8],
+    ) -> Result<InitiatorDone, HandshakeError> {
         mix_padding(&mut self.state, padding);
         let mut message3 =
             BytesMut::with_capacity(STATIC_LEN + self.part2.len().saturating_add(TAG_LEN));

@@ -196,13 +196,6 @@ fn own_padding(random: &mut Random) -> u8 {
     random.below(u64::from(MAX_OWN_PADDING) + 1) as u8
 }
 
-/// Returns the seconds since 1970, rounded to the nearest: the drift of truncated times would
-/// creep through the network.
-pub(super) fn rounded_secs(time: UnixTime) -> u32 {
-    let secs = (time + Duration::from_millis(500)).as_secs();
-    u32::try_from(secs).unwrap_or(u32::MAX)
-}
-
 /// Returns by how many milliseconds `theirs` is ahead of `ours`.
 pub(super) fn skew_ms(theirs: UnixTime, ours: UnixTime) -> i64 {
     let signed = |time: UnixTime| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);

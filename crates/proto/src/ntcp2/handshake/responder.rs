@@ -11,7 +11,7 @@ use super::options::{CreatedOptions, RequestOptions};
 use super::{
     KEY_LEN, OPTIONS_LEN, Obfuscation, STATIC_LEN, VERSION, append_padding, check_ephemeral,
     check_padding, half_ms, initial_state, is_excessive, mix_agreement, mix_padding, open,
-    open_options, own_padding, rounded_secs, seal_into, skew_ms,
+    open_options, own_padding, seal_into, skew_ms,
 };
 use crate::Now;
 use crate::ntcp2::keys::DataKeys;
@@ -143,7 +143,7 @@ impl AwaitRequestPadding {
         let padding_len = own_padding(random);
         let options = CreatedOptions {
             padding_len: u16::from(padding_len),
-            time_s: rounded_secs(now.unix),
+            time_s: now.unix.to_secs_nearest(),
         };
         seal_into(&mut self.state, &key, 0, &options.encode(), &mut message);
         append_padding(

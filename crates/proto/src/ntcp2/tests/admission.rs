@@ -18,7 +18,10 @@ fn half_open_handshakes_are_limited_per_source_and_in_all() {
     let mut admission = small();
     let first = admission.open(ip("192.0.2.1")).unwrap();
     let _second = admission.open(ip("::ffff:192.0.2.1")).unwrap();
-    assert_eq!(admission.open(ip("192.0.2.1")).unwrap_err(), Refused::Source);
+    assert_eq!(
+        admission.open(ip("192.0.2.1")).unwrap_err(),
+        Refused::Source
+    );
     let _third = admission.open(ip("192.0.2.2")).unwrap();
     assert_eq!(admission.open(ip("192.0.2.3")).unwrap_err(), Refused::Total);
     admission.close(first);

@@ -39,8 +39,7 @@ fn seal(state: &mut SymmetricState, key: &AeadKey, nonce: u64, plain: &[u8]) -> 
 }
 
 fn initial(bob_static: &[u8; 32]) -> SymmetricState {
-    let mut state =
-        SymmetricState::new_hashed("Noise_XKaesobfse+hs2+hs3_25519_ChaChaPoly_SHA256");
+    let mut state = SymmetricState::new_hashed("Noise_XKaesobfse+hs2+hs3_25519_ChaChaPoly_SHA256");
     state.mix_hash(&[]);
     state.mix_hash(bob_static);
     state
@@ -83,17 +82,13 @@ impl Alice {
         let iv: [u8; 16] = self.hidden[16..].try_into().unwrap();
         self.aes.cbc_decrypt(&iv, &mut bob).unwrap();
         self.state.mix_hash(&bob);
-        let key = self
-            .state
-            .mix_key(self.ephemeral.agree(&bob).unwrap());
+        let key = self.state.mix_key(self.ephemeral.agree(&bob).unwrap());
         self.state.mix_hash(&message2[32..64]);
         if message2.len() > 64 {
             self.state.mix_hash(&message2[64..]);
         }
         let mut message = seal(&mut self.state, &key, 1, &self.static_key.public());
-        let key = self
-            .state
-            .mix_key(self.static_key.agree(&bob).unwrap());
+        let key = self.state.mix_key(self.static_key.agree(&bob).unwrap());
         message.extend(seal(&mut self.state, &key, 0, payload));
         message
     }

@@ -65,7 +65,10 @@ fn directions_do_not_share_keys() {
 #[test]
 fn a_tunnel_message_comes_out_of_the_memory_it_came_in() {
     let mut pair = Pair::open();
-    pair.alice.link.send(message(1, 1028), Priority::Transit).unwrap();
+    pair.alice
+        .link
+        .send(message(1, 1028), Priority::Transit)
+        .unwrap();
     let mut wire = BytesMut::new();
     assert!(pair.alice.link.poll_transmit(pair.now, &mut wire));
     let memory = wire.as_ptr() as usize..wire.as_ptr() as usize + wire.len();
@@ -81,7 +84,10 @@ fn a_tunnel_message_comes_out_of_the_memory_it_came_in() {
 fn fifteen_tunnel_messages_share_a_frame() {
     let mut pair = Pair::open();
     for id in 0..16 {
-        pair.alice.link.send(message(id, 1028), Priority::Transit).unwrap();
+        pair.alice
+            .link
+            .send(message(id, 1028), Priority::Transit)
+            .unwrap();
     }
     pair.settle();
     assert_eq!(pair.bob.link.stats().received_frames, 2);
@@ -100,7 +106,10 @@ fn ten_thousand_messages_both_ways_come_in_order_and_unharmed() {
         for (side, next) in [&mut pair.alice, &mut pair.bob].into_iter().zip(&mut next) {
             for _ in 0..random.below(40) {
                 if *next < 10_000
-                    && side.link.send(message(*next, len(*next)), Priority::OwnData).is_ok()
+                    && side
+                        .link
+                        .send(message(*next, len(*next)), Priority::OwnData)
+                        .is_ok()
                 {
                     *next += 1;
                 }
@@ -122,10 +131,18 @@ fn the_largest_message_gets_a_frame_of_its_own() {
     let mut pair = Pair::open();
     for id in 0..3 {
         let len = if id == 1 { LinkMessage::MAX_BODY } else { 100 };
-        pair.alice.link.send(message(id, len), Priority::Control).unwrap();
+        pair.alice
+            .link
+            .send(message(id, len), Priority::Control)
+            .unwrap();
     }
     pair.settle();
-    let lens: Vec<usize> = pair.bob.messages().iter().map(|got| got.body.len()).collect();
+    let lens: Vec<usize> = pair
+        .bob
+        .messages()
+        .iter()
+        .map(|got| got.body.len())
+        .collect();
     assert_eq!(lens, [100, LinkMessage::MAX_BODY, 100]);
     assert_eq!(pair.bob.link.stats().received_frames, 3);
 }
@@ -134,7 +151,10 @@ fn the_largest_message_gets_a_frame_of_its_own() {
 fn padding_keeps_to_its_share() {
     let mut pair = Pair::open();
     for id in 0..400 {
-        pair.alice.link.send(message(id, 1028), Priority::Control).unwrap();
+        pair.alice
+            .link
+            .send(message(id, 1028), Priority::Control)
+            .unwrap();
         if id % 15 == 14 {
             pair.settle();
         }
@@ -149,7 +169,10 @@ fn padding_keeps_to_its_share() {
 fn a_call_to_transmit_writes_a_bounded_amount() {
     let mut pair = Pair::open();
     for id in 0..380 {
-        pair.alice.link.send(message(id, 1028), Priority::Control).unwrap();
+        pair.alice
+            .link
+            .send(message(id, 1028), Priority::Control)
+            .unwrap();
     }
     let mut calls = 0;
     loop {
@@ -168,7 +191,10 @@ fn nothing_is_read_while_too_many_events_wait_and_all_of_it_after() {
     let mut pair = Pair::open();
     let mut wire = BytesMut::new();
     for id in 0..1000 {
-        pair.alice.link.send(message(id, 1028), Priority::Control).unwrap();
+        pair.alice
+            .link
+            .send(message(id, 1028), Priority::Control)
+            .unwrap();
         while pair.alice.link.poll_transmit(pair.now, &mut wire) {}
     }
     pair.bob.link.handle_input(&mut wire, pair.now);
@@ -191,7 +217,10 @@ fn nothing_is_read_while_too_many_events_wait_and_all_of_it_after() {
 #[test]
 fn a_termination_tells_the_peer_why_and_is_answered() {
     let mut pair = Pair::open();
-    pair.alice.link.send(message(1, 10), Priority::Control).unwrap();
+    pair.alice
+        .link
+        .send(message(1, 10), Priority::Control)
+        .unwrap();
     pair.settle();
     pair.alice.link.close(TerminationReason::Shutdown);
     assert!(!pair.alice.link.is_closed());
@@ -232,7 +261,10 @@ fn a_termination_nobody_can_write_is_given_up() {
     pair.alice.link.close(TerminationReason::Shutdown);
     let at = pair.alice.link.poll_timeout().unwrap();
     assert!(!pair.alice.link.is_closed());
-    pair.alice.link.handle_timeout(Now { instant: at, ..pair.now });
+    pair.alice.link.handle_timeout(Now {
+        instant: at,
+        ..pair.now
+    });
     assert!(pair.alice.link.is_closed());
 }
 
@@ -250,7 +282,10 @@ fn an_idle_link_is_closed_and_a_busy_one_is_not() {
     let mut pair = Pair::open();
     for _ in 0..10 {
         pair.wait(Duration::from_secs(100));
-        pair.alice.link.send(message(1, 10), Priority::Control).unwrap();
+        pair.alice
+            .link
+            .send(message(1, 10), Priority::Control)
+            .unwrap();
         pair.settle();
     }
     assert_eq!(pair.alice.closed(), None);

@@ -19,8 +19,12 @@ fn each_handshake_message_is_written_alone_and_is_as_long_as_it_should_be() {
     for seed in 0..20 {
         let (alice, bob) = (TestRouter::alice(), TestRouter::bob());
         let mut pair = Pair::new(&alice, &bob);
-        pair.alice.link = Connection::dial(alice.dial(&bob), start(), Random::from_seed([seed; 32]));
-        pair.alice.link.send(message(1, 100), Priority::Control).unwrap();
+        pair.alice.link =
+            Connection::dial(alice.dial(&bob), start(), Random::from_seed([seed; 32]));
+        pair.alice
+            .link
+            .send(message(1, 100), Priority::Control)
+            .unwrap();
         pair.settle();
         let [request, confirmed, frame] = &pair.bob.writes[..] else {
             panic!("{:?}", pair.bob.writes);
@@ -73,7 +77,11 @@ fn an_ipv6_router_may_come_from_its_64_and_hosts_of_the_other_family_do_not_coun
         accept.source = Sensitive(source.parse().unwrap());
         let mut pair = Pair::with(alice.dial(&bob), accept);
         pair.settle();
-        assert_eq!(pair.bob.established().is_some(), accepted, "{host} {source}");
+        assert_eq!(
+            pair.bob.established().is_some(),
+            accepted,
+            "{host} {source}"
+        );
     }
 }
 
@@ -106,7 +114,10 @@ fn a_router_info_given_before_the_link_is_up_is_sent_when_it_is() {
 fn the_same_seeds_give_the_same_bytes() {
     let run = || {
         let mut pair = Pair::open();
-        pair.alice.link.send(message(1, 3000), Priority::Control).unwrap();
+        pair.alice
+            .link
+            .send(message(1, 3000), Priority::Control)
+            .unwrap();
         pair.settle();
         (pair.alice.writes, pair.bob.writes)
     };
@@ -121,5 +132,11 @@ fn debug_shows_no_keys_and_no_addresses() {
     let config = format!("{:?}", TestRouter::alice().accept());
     assert!(!config.contains("192.0.2"), "{config}");
     let key = TestRouter::bob().static_key.to_bytes();
-    assert!(!text.contains(&format!("{:?}", &key[..4]).trim_matches(['[', ']']).to_string()));
+    assert!(
+        !text.contains(
+            &format!("{:?}", &key[..4])
+                .trim_matches(['[', ']'])
+                .to_string()
+        )
+    );
 }

@@ -68,7 +68,12 @@ fn higher_priorities_go_first_and_each_keeps_its_order() {
         pair.alice.link.send(message(id, 100), priority).unwrap();
     }
     pair.settle();
-    let ids: Vec<u32> = pair.bob.messages().iter().map(|message| message.id).collect();
+    let ids: Vec<u32> = pair
+        .bob
+        .messages()
+        .iter()
+        .map(|message| message.id)
+        .collect();
     assert_eq!(ids, [3, 6, 2, 5, 1, 4]);
 }
 
@@ -76,7 +81,12 @@ fn higher_priorities_go_first_and_each_keeps_its_order() {
 fn what_expired_while_it_waited_is_dropped_and_counted() {
     let mut pair = Pair::open();
     let second = start().unix.as_secs() as u32;
-    for (id, expiration_s) in [(1, second + 1), (2, second), (3, second - 1), (4, second + 9)] {
+    for (id, expiration_s) in [
+        (1, second + 1),
+        (2, second),
+        (3, second - 1),
+        (4, second + 9),
+    ] {
         let message = LinkMessage {
             expiration_s,
             ..message(id, 100)
@@ -84,16 +94,27 @@ fn what_expired_while_it_waited_is_dropped_and_counted() {
         pair.alice.link.send(message, Priority::Transit).unwrap();
     }
     pair.settle();
-    let ids: Vec<u32> = pair.bob.messages().iter().map(|message| message.id).collect();
+    let ids: Vec<u32> = pair
+        .bob
+        .messages()
+        .iter()
+        .map(|message| message.id)
+        .collect();
     assert_eq!(ids, [1, 2, 4]);
     assert_eq!(pair.alice.link.stats().dropped_expired, 1);
-    assert_eq!(pair.alice.link.queue_room(Priority::Control), QueueLimits::default());
+    assert_eq!(
+        pair.alice.link.queue_room(Priority::Control),
+        QueueLimits::default()
+    );
 }
 
 #[test]
 fn what_waits_when_the_link_ends_is_dropped_and_counted() {
     let mut pair = Pair::open();
-    pair.alice.link.send(message(1, 100), Priority::Control).unwrap();
+    pair.alice
+        .link
+        .send(message(1, 100), Priority::Control)
+        .unwrap();
     pair.alice.link.close(TerminationReason::Shutdown);
     assert_eq!(pair.alice.link.stats().dropped_closed, 1);
     let refused = pair.alice.link.send(message(2, 100), Priority::Control);

@@ -8,6 +8,7 @@ fn summary(event: &Event) -> String {
         Event::Established { peer, skew_ms, .. } => {
             format!("established {:?} {skew_ms}", peer.identity().hash())
         }
+        Event::Message(message) => format!("{message:?} {:?}", message.body),
         other => format!("{other:?}"),
     }
 }
@@ -17,7 +18,11 @@ fn run(splits: Option<Random>, messages: &[(bool, usize)]) -> Vec<String> {
     let mut pair = Pair::new(&TestRouter::alice(), &TestRouter::bob());
     pair.splits = splits;
     for (id, &(by_alice, len)) in messages.iter().enumerate() {
-        let side = if by_alice { &mut pair.alice } else { &mut pair.bob };
+        let side = if by_alice {
+            &mut pair.alice
+        } else {
+            &mut pair.bob
+        };
         let message = message(id as u32, len);
         side.link.send(message, Priority::Control).unwrap();
     }
