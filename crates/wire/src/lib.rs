@@ -97,3 +97,9 @@ pub use address::{Address, AddressError, Target, TargetError};
 
 mod private_keys;
 pub use private_keys::{OfflineSignature, PrivateKeys, PrivateKeysError};
+
+mod offline_block;
+pub use offline_block::OfflineBlock;
+
+pub mod lease_set;
+pub use lease_set::{Lease, LeaseSet2Builder, StoredLeaseSet};
