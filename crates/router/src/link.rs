@@ -9,9 +9,10 @@ use std::time::Duration;
 use bytes::BytesMut;
 use ramson_proto::Now;
 use ramson_proto::ntcp2::{
-    Admission, CloseReason, Connection, Event, HalfOpen, LinkMessage, LocalRouter, Priority,
+    Admission, Connection, Event, HalfOpen, LinkMessage, LocalRouter, Priority,
 };
-use ramson_wire::{Instant, RouterHash, RouterInfo, TerminationReason, Verified};
+use ramson_wire::ntcp2::TerminationReason;
+use ramson_wire::{Instant, RouterHash, RouterInfo, Verified};
 
 use crate::core::{CoreMessage, LINK_SHARE};
 use crate::inbox::{Inbox, Sender};

@@ -15,7 +15,7 @@ use ramson_wire::i2np::{TunnelData, TunnelGateway};
 use ramson_wire::{I2npRef, Instant, MessageType, RouterHash, TunnelDelivery, TunnelId};
 
 use crate::core::CoreMessage;
-use crate::inbox::{Inbox, PostError, Sender};
+use crate::inbox::{Inbox, Sender};
 use crate::peer::PeerHandle;
 
 /// Places of a shard's inbox.
@@ -119,9 +119,16 @@ pub struct RelayCounters {
 }
 
 /// The senders of all shards, with what waits for each.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct RelaySenders {
     shards: Vec<(Sender<RelayMessage>, VecDeque<RelayMessage>)>,
+}
+
+impl Clone for RelaySenders {
+    /// The same shards; what waits to be posted stays behind.
+    fn clone(&self) -> Self {
+        self.with_share(INBOX)
+    }
 }
 
 impl RelaySenders {
@@ -136,10 +143,14 @@ impl RelaySenders {
 
     /// The same with a share of its own, for a link.
     pub(crate) fn for_link(&self) -> Self {
+        self.with_share(LINK_SHARE)
+    }
+
+    fn with_share(&self, share: usize) -> Self {
         let shards = self.shards.iter();
         Self {
             shards: shards
-                .map(|(sender, _)| (sender.with_share(LINK_SHARE), VecDeque::new()))
+                .map(|(sender, _)| (sender.with_share(share), VecDeque::new()))
                 .collect(),
         }
     }
@@ -363,34 +374,24 @@ impl RelayShard {
                 return;
             }
         };
-        let mut good: Vec<&mut [u8; LAYERED_LEN]> = Vec::with_capacity(group.len());
+        let mut bodies: Vec<BytesMut> = Vec::with_capacity(group.len());
         for (_, from, body) in group.iter_mut() {
-            if *from != previous {
-                self.counters.dropped_wrong_router += 1;
-                body.clear();
-                continue;
-            }
-            let Some(message) = body
-                .split_at_mut_checked(4)
-                .and_then(|(_, rest)| rest.first_chunk_mut::<LAYERED_LEN>())
-            else {
+            let Some(message) = layered(body) else {
                 self.counters.dropped_malformed += 1;
                 continue;
             };
-            if !self
+            if *from != previous {
+                self.counters.dropped_wrong_router += 1;
+            } else if !self
                 .duplicates
                 .insert(&duplicates::message_key(message), now.instant)
             {
                 self.counters.dropped_duplicate += 1;
-                body.clear();
-                continue;
-            }
-            if transit && !self.limiter.take(TunnelData::LEN as u64, now.instant) {
+            } else if transit && !self.limiter.take(TunnelData::LEN as u64, now.instant) {
                 self.counters.dropped_rate += 1;
-                body.clear();
-                continue;
+            } else {
+                bodies.push(std::mem::take(body));
             }
-            good.push(message);
         }
         match receive {
             ReceiveTunnel::Participant {
@@ -399,18 +400,13 @@ impl RelayShard {
                 layer,
                 ..
             } => {
-                for batch in good.chunks_mut(LAYER_BATCH) {
-                    layer.add_batch(batch);
-                }
-                for (_, _, body) in group {
-                    if body.len() != TunnelData::LEN {
-                        continue;
-                    }
-                    let mut body = std::mem::take(body);
+                add_layers(layer, &mut bodies);
+                for mut body in bodies {
                     if let Some(id) = body.first_chunk_mut() {
                         *id = next_tunnel.get().to_be_bytes();
                     }
-                    let message = tunnel_message(MessageType::TunnelData, body, &mut self.random, now);
+                    let message =
+                        tunnel_message(MessageType::TunnelData, body, &mut self.random, now);
                     match next.send(message, Priority::Transit, now.instant) {
                         Ok(()) => {
                             self.counters.participant += 1;
@@ -423,43 +419,25 @@ impl RelayShard {
             ReceiveTunnel::OutboundEndpoint {
                 layer, endpoint, ..
             } => {
-                for batch in good.chunks_mut(LAYER_BATCH) {
-                    layer.add_batch(batch);
-                }
-                for (_, _, body) in group {
-                    if body.len() != TunnelData::LEN {
-                        continue;
-                    }
-                    let clear = std::mem::take(body).freeze().slice(4..);
-                    if endpoint.handle_message(&clear, now.instant).is_err() {
-                        self.counters.dropped_malformed += 1;
-                    }
-                }
+                add_layers(layer, &mut bodies);
+                self.counters.dropped_malformed += take_out(endpoint, bodies, now.instant);
                 let mut outputs = Vec::new();
                 while let Some(output) = endpoint.poll_message() {
-                    outputs.push((output.delivery, output.message));
+                    outputs.push(output);
                 }
-                for (delivery, message) in outputs {
+                for output in outputs {
                     self.counters.endpoint += 1;
-                    self.counters.transit_bytes += message.len() as u64;
-                    self.deliver(delivery, message, now);
+                    self.counters.transit_bytes += output.message.len() as u64;
+                    self.deliver(output.delivery, output.message, now);
                 }
             }
             ReceiveTunnel::Own {
                 layers, endpoint, ..
             } => {
-                for message in good {
+                for message in bodies.iter_mut().filter_map(layered) {
                     layers.remove_all(message);
                 }
-                for (_, _, body) in group {
-                    if body.len() != TunnelData::LEN {
-                        continue;
-                    }
-                    let clear = std::mem::take(body).freeze().slice(4..);
-                    if endpoint.handle_message(&clear, now.instant).is_err() {
-                        self.counters.dropped_malformed += 1;
-                    }
-                }
+                self.counters.dropped_malformed += take_out(endpoint, bodies, now.instant);
                 while let Some(output) = endpoint.poll_message() {
                     self.counters.own += 1;
                     self.to_core.push_back(CoreMessage::FromTunnel {
@@ -552,7 +530,7 @@ impl RelayShard {
                 });
                 return;
             }
-            TunnelDelivery::Router { router } | TunnelDelivery::Tunnel { router, .. } => router,
+            TunnelDelivery::Router(router) | TunnelDelivery::Tunnel { gateway: router, .. } => router,
         };
         let Ok(inner) = I2npRef::parse_long(&message) else {
             self.counters.dropped_malformed += 1;
@@ -598,6 +576,28 @@ impl RelayShard {
             None => self.to_core.push_back(CoreMessage::Forward { router, message }),
         }
     }
+}
+
+/// What is layered of a TunnelData message.
+fn layered(body: &mut BytesMut) -> Option<&mut [u8; LAYERED_LEN]> {
+    let (_, rest) = body.split_at_mut_checked(4)?;
+    rest.first_chunk_mut()
+}
+
+/// Adds our layer to messages of one tunnel, several at once.
+fn add_layers(layer: &HopLayer, bodies: &mut [BytesMut]) {
+    let mut messages: Vec<&mut [u8; LAYERED_LEN]> =
+        bodies.iter_mut().filter_map(layered).collect();
+    for batch in messages.chunks_mut(LAYER_BATCH) {
+        layer.add_batch(batch);
+    }
+}
+
+/// Gives clear messages to a tunnel's end; returns how many were of no use.
+fn take_out(endpoint: &mut Endpoint, bodies: Vec<BytesMut>, now: Instant) -> u64 {
+    let clear = bodies.into_iter().map(|body| body.freeze().slice(4..));
+    let failed = clear.filter(|message| endpoint.handle_message(message, now).is_err());
+    failed.count() as u64
 }
 
 /// A message of a tunnel under a fresh id, as each hop sends it.

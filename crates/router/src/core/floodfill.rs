@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use ramson_proto::Now;
-use ramson_proto::garlic::router::{self, Clove, CloveDelivery, GarlicKey};
+use ramson_proto::garlic::router::{self, GarlicKey};
 use ramson_wire::i2np::{
     DatabaseLookup, DatabaseSearchReply, DatabaseStore, DeliveryStatus, LookupKind,
     ReplyEncryption, StoreEntry, StoreReply,
 };
 use ramson_wire::{
-    I2npMessage, MessageType, RouterHash, RouterInfo, StoredLeaseSet, UnixTime, Verified,
+    CloveDelivery, GarlicClove, I2npMessage, MessageType, RouterHash, RouterInfo, StoredLeaseSet, UnixTime, Verified,
 };
 
 use super::netdb::Stored;
@@ -65,10 +65,10 @@ impl Core {
                     self.drop(DropReason::StoreRefused);
                     return;
                 };
-                if lease_set.verify(now.unix).is_err() {
+                let Ok(lease_set) = lease_set.verify() else {
                     self.drop(DropReason::StoreRefused);
                     return;
-                }
+                };
                 // Out of our own tunnels it is the answer to a look-up, and nobody else's business.
                 let published = self.config.floodfill && !matches!(origin, Origin::Tunnel(Some(_)));
                 if !published {
@@ -277,7 +277,10 @@ impl Core {
                     tag: *tag,
                     key: **key,
                 };
-                let clove = Clove::of(CloveDelivery::Local, answer);
+                let clove = GarlicClove {
+                    delivery: CloveDelivery::Local,
+                    message: answer.as_ref(),
+                };
                 let Ok(sealed) = router::seal_with_key(&key, &[clove]) else {
                     return;
                 };

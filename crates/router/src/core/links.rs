@@ -7,7 +7,8 @@ use std::time::Duration;
 use ramson_crypto::Random;
 use ramson_proto::Now;
 use ramson_proto::ntcp2::{CloseReason, Connection, DialConfig, LinkConfig, LinkMessage, Priority};
-use ramson_wire::{Instant, RouterHash, RouterInfo, TerminationReason, Verified};
+use ramson_wire::ntcp2::TerminationReason;
+use ramson_wire::{Instant, RouterHash, RouterInfo, Verified};
 
 use super::netdb::NetDb;
 use super::own::{OwnRouter, is_public};

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use ramson_proto::Now;
 use ramson_wire::i2np::{DatabaseLookup, DatabaseSearchReply, LookupKind};
-use ramson_wire::{Distance, I2npMessage, Instant, MessageType, RouterHash, RoutingKey};
+use ramson_wire::{Distance, I2npMessage, Instant, MessageType, RouterHash, RoutingKey, UtcDay};
 
 use super::{Core, DropReason, Origin};
 
@@ -158,7 +158,7 @@ impl Core {
             return;
         };
         let exploring = lookup.kind == LookupKind::Exploration;
-        let target = RoutingKey::of(&reply.key, now.unix);
+        let target = RoutingKey::new(&reply.key, UtcDay::of(now.unix));
         let asker: Option<Distance> = lookup
             .asked
             .contains(&reply.from)

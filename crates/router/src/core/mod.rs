@@ -23,11 +23,12 @@ use bytes::{BufMut, Bytes, BytesMut};
 use ramson_crypto::Random;
 use ramson_proto::Now;
 use ramson_proto::ntcp2::{CloseReason, LinkMessage};
-use ramson_proto::tunnel::build::hop::BuildKind;
+use ramson_proto::tunnel::build::BuildKind;
 use ramson_wire::i2np::TunnelGateway;
+use ramson_wire::ntcp2::TerminationReason;
 use ramson_wire::{
-    EncodeError, I2npMessage, Instant, MessageType, RouterHash, RouterInfo, TerminationReason,
-    TunnelId, UnixTime, Verified,
+    EncodeError, I2npMessage, Instant, MessageType, RouterHash, RouterInfo, TunnelId, UnixTime,
+    Verified,
 };
 
 use self::links::{Links, Wanted};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ramson_proto::Now;
 use ramson_wire::{
-    Distance, Instant, RouterHash, RouterInfo, RoutingKey, StoredLeaseSet, UnixTime, Verified,
+    Distance, Instant, RouterHash, RouterInfo, RoutingKey, StoredLeaseSet, UnixTime, UtcDay, Verified,
 };
 
 /// Older RouterInfos than that are not stored (network database, RouterInfo expiration).
@@ -64,7 +64,7 @@ pub enum StoreRefusal {
 /// A LeaseSet, with when we need it no longer.
 #[derive(Debug)]
 struct LeaseSetEntry {
-    lease_set: StoredLeaseSet,
+    lease_set: Verified<StoredLeaseSet>,
     expires: UnixTime,
     /// It was published to us, so that we return it to others.
     published_to_us: bool,
@@ -175,7 +175,7 @@ impl NetDb {
     /// Takes a LeaseSet whose signature holds.
     pub(crate) fn store_lease_set(
         &mut self,
-        lease_set: StoredLeaseSet,
+        lease_set: Verified<StoredLeaseSet>,
         published_to_us: bool,
         now: Now,
     ) -> Stored {
@@ -207,7 +207,7 @@ impl NetDb {
     /// The LeaseSet under this key, if others may have it.
     pub(crate) fn public_lease_set(&self, key: &[u8; 32], now: Now) -> Option<&StoredLeaseSet> {
         let entry = self.lease_sets.get(key)?;
-        (entry.published_to_us && entry.expires > now.unix && !entry.lease_set.is_unpublished())
+        (entry.published_to_us && entry.expires > now.unix && !entry.lease_set.flags().is_unpublished())
             .then_some(&entry.lease_set)
     }
 
@@ -262,7 +262,7 @@ fn closest<'a>(
     count: usize,
     excluded: impl Fn(&RouterHash) -> bool,
 ) -> Vec<RouterHash> {
-    let target = RoutingKey::of(key, day);
+    let target = RoutingKey::new(key, UtcDay::of(day));
     // The few best, sorted: the rest of thousands is only looked at.
     let mut best: Vec<(Distance, RouterHash)> = Vec::with_capacity(count + 1);
     for router in routers {

@@ -121,7 +121,6 @@ fn sign(
     config: &RouterConfig,
     now: Now,
 ) -> Result<LocalRouter, EncodeError> {
-    let static_key = keys.ntcp2_static.public();
     let published = config.published;
     let address = Ntcp2Address {
         host: published.map(|address| address.ip()),

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use ramson_crypto::Random;
 use ramson_proto::Now;
-use ramson_proto::tunnel::build::hop::{BuildKind, HopReply, HopRequest, HopRole};
-use ramson_proto::tunnel::build::{ACCEPT, REJECT};
+use ramson_proto::tunnel::build::{BuildKind, HopRequest, NextStep};
 use ramson_proto::tunnel::reassembly::{EndpointKind, ReassemblyLimits};
 use ramson_proto::tunnel::{DuplicateFilter, Endpoint, Gateway, HopLayer};
+use ramson_wire::build::{BuildReply, HopRole, ReplyCode};
 use ramson_wire::{I2npMessage, Mapping, TunnelId};
 
-use super::{Core, DropReason, Origin};
+use super::{Core, DropReason, MESSAGE_TTL, Origin};
 use crate::config::TUNNEL_LIFETIME;
 use crate::relay::{ReceiveTunnel, RelayMessage};
 
@@ -119,18 +119,18 @@ impl Core {
         let limit = self.config.transit.tunnels;
         let known = self.transit.tunnels.contains(&asked.receive_tunnel)
             || self.tunnels.receives(asked.receive_tunnel);
-        let next = self.links.handle(asked.next_router, now);
-        let code = if asked.layer_type != 0
+        let next = self.links.handle(asked.next_hop, now);
+        let code = if opened.is_unsupported()
             || known
             || self.draining
             || !self.transit.has_room(limit)
             || next.is_none()
         {
-            REJECT
+            ReplyCode::BANDWIDTH
         } else {
-            ACCEPT
+            ReplyCode::Accepted
         };
-        if let (ACCEPT, Some(next)) = (code, next) {
+        if let (ReplyCode::Accepted, Some(next)) = (code, next) {
             let layer = HopLayer::new(opened.tunnel_keys());
             let receive = match (asked.role, previous) {
                 (HopRole::Participant, Some(previous)) => ReceiveTunnel::Participant {
@@ -176,15 +176,19 @@ impl Core {
         } else {
             self.transit.refused += 1;
         }
-        match opened.reply(code, &Mapping::default(), &mut self.transit.random, now.unix) {
-            Ok(HopReply::Forward { to, message }) => {
+        let reply = BuildReply {
+            code,
+            options: Mapping::default(),
+        };
+        let expires = now.unix + MESSAGE_TTL;
+        match opened.reply(&reply, expires, &mut self.transit.random) {
+            Ok(NextStep::Send { to, message }) => {
                 self.send_to(to, &message, now);
             }
-            Ok(HopReply::Answer {
-                gateway,
-                tunnel,
-                message,
-            }) => self.send_to_tunnel(gateway, tunnel, &message, now),
+            Ok(NextStep::Gateway { tunnel, message }) => {
+                let us = self.own.hash();
+                self.send_to_tunnel(us, tunnel, &message, now);
+            }
             Err(_) => self.drop(DropReason::BuildRecord),
         }
     }

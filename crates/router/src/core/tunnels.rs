@@ -8,14 +8,14 @@ use std::time::Duration;
 use bytes::BytesMut;
 use ramson_crypto::Random;
 use ramson_proto::Now;
-use ramson_proto::garlic::router::{self, Clove, CloveDelivery};
+use ramson_proto::garlic::router;
 use ramson_proto::ntcp2::{LinkMessage, Priority};
 use ramson_proto::tunnel::build::{BuildPath, HopSpec, PendingBuild};
 use ramson_proto::tunnel::reassembly::{EndpointKind, ReassemblyLimits};
 use ramson_proto::tunnel::{Endpoint, Gateway, LAYERED_LEN, TunnelKeys, TunnelLayers};
-use ramson_wire::i2np::{DeliveryStatus, TunnelData};
+use ramson_wire::i2np::{DeliveryStatus, Garlic, TunnelData};
 use ramson_wire::{
-    BandwidthClass, Congestion, I2npMessage, Instant, Mapping, MessageType, RouterHash,
+    BandwidthClass, CloveDelivery, Congestion, GarlicClove, I2npMessage, Instant, Mapping, MessageType, RouterHash,
     RouterInfo, TunnelDelivery, TunnelId, UnixTime,
 };
 
@@ -305,12 +305,12 @@ impl Core {
         };
         match (through, encryption_key) {
             (Some(outbound), Some(key)) => {
-                let clove = Clove::of(CloveDelivery::Local, &message);
-                let sealed = router::seal(&key, &[clove], now.unix, &mut self.random);
+                let clove = GarlicClove { delivery: CloveDelivery::Local, message: message.as_ref() };
+                let sealed = router::seal(&key, &[clove], 0, now.unix, &mut self.random);
                 if let Ok(sealed) = sealed
                     && let Ok(garlic) = self.message(MessageType::Garlic, sealed, now)
                 {
-                    let delivery = TunnelDelivery::Router { router: first };
+                    let delivery = TunnelDelivery::Router(first);
                     self.send_through(outbound, delivery, &garlic, now);
                 }
             }
@@ -377,8 +377,8 @@ impl Core {
     }
 
     /// A garlic message that may be the answer to an outbound build of ours.
-    pub(super) fn own_garlic_reply(&mut self, garlic: &[u8], now: Now) -> bool {
-        let Some(tag) = garlic.first_chunk::<8>() else {
+    pub(super) fn own_garlic_reply(&mut self, garlic: Garlic<'_>, now: Now) -> bool {
+        let Some(tag) = garlic.0.first_chunk::<8>() else {
             return false;
         };
         let found = self.tunnels.pending.iter().find_map(|(id, pending)| {
@@ -397,12 +397,8 @@ impl Core {
                 self.drop(DropReason::Garlic);
                 true
             }
-            None => self.own_test_reply(garlic, now),
+            None => false,
         }
-    }
-
-    fn own_test_reply(&mut self, _garlic: &[u8], _now: Now) -> bool {
-        false
     }
 
     fn finish_build(&mut self, id: u32, body: &[u8], now: Now) {
@@ -572,7 +568,7 @@ impl Core {
                 deadline: now.instant + TEST_TIMEOUT,
             };
             self.tunnels.testing.insert(id, test);
-            let delivery = TunnelDelivery::Tunnel { router, tunnel };
+            let delivery = TunnelDelivery::Tunnel { gateway: router, tunnel };
             self.send_through(index, delivery, &message, now);
         }
     }
@@ -726,7 +722,7 @@ fn is_usable(info: &RouterInfo, allow_local: bool, now: UnixTime) -> bool {
         && info.published() + Duration::from_secs(24 * 60 * 60) > now
         && !matches!(
             capabilities.congestion(),
-            Some(Congestion::Reject | Congestion::High)
+            Some(Congestion::RejectsAll | Congestion::High)
         )
         && capabilities
             .bandwidth()
