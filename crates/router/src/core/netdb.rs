@@ -1,0 +1,281 @@
+//! What we know of other routers and of Destinations.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use ramson_proto::Now;
+use ramson_wire::{
+    Distance, Instant, RouterHash, RouterInfo, RoutingKey, StoredLeaseSet, UnixTime, UtcDay, Verified,
+};
+
+/// Older RouterInfos than that are not stored (network database, RouterInfo expiration).
+const MAX_AGE: Duration = Duration::from_secs(60 * 60);
+/// Clocks differ.
+const MAX_AHEAD: Duration = Duration::from_secs(2 * 60);
+/// RouterInfos that were read from a folder may be this old: better than none.
+const MAX_SEED_AGE: Duration = Duration::from_secs(3 * 24 * 60 * 60);
+/// RouterInfos are forgotten when older, as long as enough are left.
+const FORGET_AGE: Duration = Duration::from_secs(27 * 60 * 60);
+/// Fewer than this are never forgotten for their age.
+const KEEP: usize = 90;
+
+/// What became of something to store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stored {
+    /// It was not known before.
+    New,
+    /// It replaces an older one.
+    Newer,
+    /// The same or a newer one is there.
+    Old,
+    /// It was not taken.
+    Refused(StoreRefusal),
+}
+
+/// Why something was not stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
+pub enum StoreRefusal {
+    /// Of another network.
+    #[error("it is of another network")]
+    Network,
+    /// Published too long ago.
+    #[error("it is too old")]
+    TooOld,
+    /// Published in the future.
+    #[error("it is from the future")]
+    Future,
+    /// There is no room for it.
+    #[error("there is no room")]
+    Full,
+    /// It is our own.
+    #[error("it is our own")]
+    Ourselves,
+    /// The signature does not hold.
+    #[error("its signature does not hold")]
+    Signature,
+    /// It is not what it is said to be.
+    #[error("it is malformed")]
+    Malformed,
+    /// It is stored under another key than its own.
+    #[error("its key is another one")]
+    Key,
+}
+
+/// A LeaseSet, with when we need it no longer.
+#[derive(Debug)]
+struct LeaseSetEntry {
+    lease_set: Verified<StoredLeaseSet>,
+    expires: UnixTime,
+    /// It was published to us, so that we return it to others.
+    published_to_us: bool,
+}
+
+/// The network database of one router.
+#[derive(Debug)]
+pub(crate) struct NetDb {
+    us: RouterHash,
+    network_id: u8,
+    max_routers: usize,
+    max_lease_sets: usize,
+    routers: BTreeMap<RouterHash, Verified<RouterInfo>>,
+    floodfills: BTreeSet<RouterHash>,
+    lease_sets: BTreeMap<[u8; 32], LeaseSetEntry>,
+    swept: Instant,
+}
+
+impl NetDb {
+    pub(crate) fn new(
+        us: RouterHash,
+        network_id: u8,
+        max_routers: usize,
+        max_lease_sets: usize,
+    ) -> Self {
+        Self {
+            us,
+            network_id,
+            max_routers,
+            max_lease_sets,
+            routers: BTreeMap::new(),
+            floodfills: BTreeSet::new(),
+            lease_sets: BTreeMap::new(),
+            swept: Instant::ZERO,
+        }
+    }
+
+    pub(crate) fn router(&self, hash: &RouterHash) -> Option<&Verified<RouterInfo>> {
+        self.routers.get(hash)
+    }
+
+    pub(crate) fn routers(&self) -> impl Iterator<Item = (&RouterHash, &Verified<RouterInfo>)> {
+        self.routers.iter()
+    }
+
+    pub(crate) fn router_count(&self) -> usize {
+        self.routers.len()
+    }
+
+    pub(crate) fn floodfill_count(&self) -> usize {
+        self.floodfills.len()
+    }
+
+    pub(crate) fn lease_set_count(&self) -> usize {
+        self.lease_sets.len()
+    }
+
+    /// Takes a RouterInfo from the network.
+    pub(crate) fn store_router(&mut self, info: Verified<RouterInfo>, now: Now) -> Stored {
+        self.store(info, MAX_AGE, now)
+    }
+
+    /// Takes a RouterInfo from our own disk or a seed.
+    pub(crate) fn seed_router(&mut self, info: Verified<RouterInfo>, now: Now) -> Stored {
+        self.store(info, MAX_SEED_AGE, now)
+    }
+
+    fn store(&mut self, info: Verified<RouterInfo>, max_age: Duration, now: Now) -> Stored {
+        let hash = info.hash();
+        if hash == self.us {
+            return Stored::Refused(StoreRefusal::Ourselves);
+        }
+        if info.net_id() != Some(self.network_id) {
+            return Stored::Refused(StoreRefusal::Network);
+        }
+        if info.published() + max_age < now.unix {
+            return Stored::Refused(StoreRefusal::TooOld);
+        }
+        if info.published() > now.unix + MAX_AHEAD {
+            return Stored::Refused(StoreRefusal::Future);
+        }
+        let known = self.routers.get(&hash);
+        if known.is_some_and(|known| known.published() >= info.published()) {
+            return Stored::Old;
+        }
+        let new = known.is_none();
+        if new && self.routers.len() >= self.max_routers {
+            return Stored::Refused(StoreRefusal::Full);
+        }
+        let capabilities = info.capabilities();
+        let reachable = info
+            .ntcp2_addresses()
+            .any(|address| address.published().is_some());
+        if capabilities.is_floodfill() && reachable {
+            self.floodfills.insert(hash);
+        } else {
+            self.floodfills.remove(&hash);
+        }
+        self.routers.insert(hash, info);
+        if new { Stored::New } else { Stored::Newer }
+    }
+
+    pub(crate) fn forget_router(&mut self, hash: &RouterHash) {
+        self.routers.remove(hash);
+        self.floodfills.remove(hash);
+    }
+
+    /// Takes a LeaseSet whose signature holds.
+    pub(crate) fn store_lease_set(
+        &mut self,
+        lease_set: Verified<StoredLeaseSet>,
+        published_to_us: bool,
+        now: Now,
+    ) -> Stored {
+        let key = lease_set.key();
+        let expires = lease_set.expires();
+        if expires <= now.unix {
+            return Stored::Refused(StoreRefusal::TooOld);
+        }
+        if expires > now.unix + Duration::from_secs(16 * 60) {
+            return Stored::Refused(StoreRefusal::Future);
+        }
+        let known = self.lease_sets.get(&key);
+        if known.is_some_and(|known| known.lease_set.published() >= lease_set.published()) {
+            return Stored::Old;
+        }
+        let new = known.is_none();
+        if new && self.lease_sets.len() >= self.max_lease_sets {
+            return Stored::Refused(StoreRefusal::Full);
+        }
+        let entry = LeaseSetEntry {
+            lease_set,
+            expires,
+            published_to_us,
+        };
+        self.lease_sets.insert(key, entry);
+        if new { Stored::New } else { Stored::Newer }
+    }
+
+    /// The LeaseSet under this key, if others may have it.
+    pub(crate) fn public_lease_set(&self, key: &[u8; 32], now: Now) -> Option<&StoredLeaseSet> {
+        let entry = self.lease_sets.get(key)?;
+        (entry.published_to_us && entry.expires > now.unix && !entry.lease_set.flags().is_unpublished())
+            .then_some(&entry.lease_set)
+    }
+
+    /// The floodfills closest to `key` on this day, without those excluded.
+    pub(crate) fn closest_floodfills(
+        &self,
+        key: &[u8; 32],
+        day: UnixTime,
+        count: usize,
+        excluded: impl Fn(&RouterHash) -> bool,
+    ) -> Vec<RouterHash> {
+        closest(self.floodfills.iter(), key, day, count, excluded)
+    }
+
+    /// The routers that are no floodfills closest to `key`, for exploration.
+    pub(crate) fn closest_others(
+        &self,
+        key: &[u8; 32],
+        day: UnixTime,
+        count: usize,
+        excluded: impl Fn(&RouterHash) -> bool,
+    ) -> Vec<RouterHash> {
+        let others = self
+            .routers
+            .keys()
+            .filter(|hash| !self.floodfills.contains(hash));
+        closest(others, key, day, count, excluded)
+    }
+
+    /// Drops what is too old; once a minute is enough.
+    pub(crate) fn sweep(&mut self, now: Now) {
+        if now.instant.saturating_since(self.swept) < Duration::from_secs(60) {
+            return;
+        }
+        self.swept = now.instant;
+        self.lease_sets.retain(|_, entry| entry.expires > now.unix);
+        let mut left = self.routers.len();
+        self.routers.retain(|_, info| {
+            let keep = left <= KEEP || info.published() + FORGET_AGE > now.unix;
+            left -= usize::from(!keep);
+            keep
+        });
+        let routers = &self.routers;
+        self.floodfills.retain(|hash| routers.contains_key(hash));
+    }
+}
+
+fn closest<'a>(
+    routers: impl Iterator<Item = &'a RouterHash>,
+    key: &[u8; 32],
+    day: UnixTime,
+    count: usize,
+    excluded: impl Fn(&RouterHash) -> bool,
+) -> Vec<RouterHash> {
+    let target = RoutingKey::new(key, UtcDay::of(day));
+    // The few best, sorted: the rest of thousands is only looked at.
+    let mut best: Vec<(Distance, RouterHash)> = Vec::with_capacity(count + 1);
+    for router in routers {
+        let distance = target.distance(router);
+        if best.len() == count && best.last().is_some_and(|(worst, _)| distance >= *worst) {
+            continue;
+        }
+        if excluded(router) {
+            continue;
+        }
+        let at = best.partition_point(|(other, _)| *other < distance);
+        best.insert(at, (distance, *router));
+        best.truncate(count);
+    }
+    best.into_iter().map(|(_, router)| router).collect()
+}
