@@ -31,7 +31,7 @@ pub type LinkId = u64;
 
 /// What `Core` tells a link.
 #[derive(Debug)]
-pub enum LinkCommand {
+pub(crate) enum LinkCommand {
     /// Carry the messages for this router from now on: the link was told as established.
     Attach(PeerHandle),
     /// Tell the peer our new RouterInfo.

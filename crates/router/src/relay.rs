@@ -34,6 +34,8 @@ const TUNNEL_MESSAGE_TTL: Duration = Duration::from_secs(8);
 const DUPLICATES_BYTES: usize = 4 << 20;
 /// How long a message is remembered at least.
 const DUPLICATES_KEEP: Duration = Duration::from_secs(60);
+/// How often half-assembled messages are looked at.
+const SWEEP: Duration = Duration::from_secs(1);
 
 /// What a shard is told and given.
 #[derive(Debug)]
@@ -241,8 +243,11 @@ pub struct RelayShard {
     inbox: Inbox<RelayMessage>,
     core: Sender<CoreMessage>,
     to_core: VecDeque<CoreMessage>,
-    tunnels: BTreeMap<TunnelId, ReceiveTunnel>,
+    /// Each with its end.
+    tunnels: BTreeMap<TunnelId, (Instant, ReceiveTunnel)>,
     expiries: BTreeSet<(Instant, TunnelId)>,
+    /// When half-assembled messages were last looked at.
+    swept: Instant,
     targets: BTreeMap<RouterHash, PeerHandle>,
     duplicates: DuplicateFilter,
     random: Random,
@@ -268,6 +273,7 @@ impl RelayShard {
             to_core: VecDeque::new(),
             tunnels: BTreeMap::new(),
             expiries: BTreeSet::new(),
+            swept: Instant::ZERO,
             targets: BTreeMap::new(),
             duplicates: DuplicateFilter::new(DUPLICATES_BYTES, DUPLICATES_KEEP, &mut random),
             random,
@@ -303,12 +309,11 @@ impl RelayShard {
                     receive,
                     expires,
                 } => {
-                    self.tunnels.insert(tunnel, *receive);
+                    self.remove(tunnel);
+                    self.tunnels.insert(tunnel, (expires, *receive));
                     self.expiries.insert((expires, tunnel));
                 }
-                RelayMessage::Remove { tunnel } => {
-                    self.tunnels.remove(&tunnel);
-                }
+                RelayMessage::Remove { tunnel } => self.remove(tunnel),
                 RelayMessage::Target(handle) => {
                     if self.targets.len() >= MAX_TARGETS {
                         self.targets.pop_first();
@@ -345,7 +350,11 @@ impl RelayShard {
             self.tunnels.remove(&tunnel);
             self.to_core.push_back(CoreMessage::TunnelExpired(tunnel));
         }
-        for receive in self.tunnels.values_mut() {
+        if now.saturating_since(self.swept) < SWEEP {
+            return;
+        }
+        self.swept = now;
+        for (_, receive) in self.tunnels.values_mut() {
             if let ReceiveTunnel::OutboundEndpoint { endpoint, .. }
             | ReceiveTunnel::Own { endpoint, .. } = receive
                 && endpoint.poll_timeout().is_some_and(|at| at <= now)
@@ -355,13 +364,19 @@ impl RelayShard {
         }
     }
 
+    fn remove(&mut self, tunnel: TunnelId) {
+        if let Some((expires, _)) = self.tunnels.remove(&tunnel) {
+            self.expiries.remove(&(expires, tunnel));
+        }
+    }
+
     /// Tunnel messages of one tunnel.
     fn pass_on(&mut self, group: &mut [(TunnelId, RouterHash, BytesMut)], now: Now) {
         let Some((tunnel, ..)) = group.first() else {
             return;
         };
         let tunnel = *tunnel;
-        let Some(receive) = self.tunnels.get_mut(&tunnel) else {
+        let Some((_, receive)) = self.tunnels.get_mut(&tunnel) else {
             self.counters.dropped_unknown += group.len() as u64;
             return;
         };
@@ -458,7 +473,7 @@ impl RelayShard {
         };
         let id = header.id;
         match self.tunnels.get_mut(&tunnel) {
-            Some(ReceiveTunnel::InboundGateway { gateway, .. }) => {
+            Some((_, ReceiveTunnel::InboundGateway { gateway, .. })) => {
                 if !self.limiter.take(message.len() as u64, now.instant) {
                     self.counters.dropped_rate += 1;
                 } else if gateway
@@ -472,7 +487,7 @@ impl RelayShard {
                 }
             }
             // A tunnel of ours without hops: what comes for it is for us.
-            Some(ReceiveTunnel::Own { layers, .. }) => {
+            Some((_, ReceiveTunnel::Own { layers, .. })) => {
                 if layers.is_empty() {
                     self.counters.own += 1;
                     self.to_core.push_back(CoreMessage::FromTunnel {
@@ -490,12 +505,15 @@ impl RelayShard {
 
     /// Sends what a gateway has packed.
     fn send_gateway(&mut self, tunnel: TunnelId, now: Now) {
-        let Some(ReceiveTunnel::InboundGateway {
-            next,
-            next_tunnel,
-            layer,
-            gateway,
-        }) = self.tunnels.get_mut(&tunnel)
+        let Some((
+            _,
+            ReceiveTunnel::InboundGateway {
+                next,
+                next_tunnel,
+                layer,
+                gateway,
+            },
+        )) = self.tunnels.get_mut(&tunnel)
         else {
             return;
         };

@@ -184,7 +184,7 @@ impl Core {
         let links = Links::new(inbox.sender(INBOX), shell, env, random.fork("links"));
         Self {
             transit: Transit::new(random.fork("transit")),
-            tunnels: Tunnels::new(us, config.exploratory),
+            tunnels: Tunnels::new(config.exploratory),
             lookups: Lookups::new(us),
             publisher: Publisher::default(),
             quotas: Quotas::default(),

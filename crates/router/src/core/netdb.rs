@@ -78,6 +78,8 @@ pub(crate) struct NetDb {
     max_routers: usize,
     max_lease_sets: usize,
     routers: BTreeMap<RouterHash, Verified<RouterInfo>>,
+    /// The oldest first.
+    by_age: BTreeSet<(UnixTime, RouterHash)>,
     floodfills: BTreeSet<RouterHash>,
     lease_sets: BTreeMap<[u8; 32], LeaseSetEntry>,
     swept: Instant,
@@ -96,6 +98,7 @@ impl NetDb {
             max_routers,
             max_lease_sets,
             routers: BTreeMap::new(),
+            by_age: BTreeSet::new(),
             floodfills: BTreeSet::new(),
             lease_sets: BTreeMap::new(),
             swept: Instant::ZERO,
@@ -152,7 +155,14 @@ impl NetDb {
         }
         let new = known.is_none();
         if new && self.routers.len() >= self.max_routers {
-            return Stored::Refused(StoreRefusal::Full);
+            // The oldest makes room, unless this one is older.
+            let Some((age, oldest)) = self.by_age.first().copied() else {
+                return Stored::Refused(StoreRefusal::Full);
+            };
+            if age >= info.published() {
+                return Stored::Refused(StoreRefusal::Full);
+            }
+            self.forget_router(&oldest);
         }
         let capabilities = info.capabilities();
         let reachable = info
@@ -163,12 +173,17 @@ impl NetDb {
         } else {
             self.floodfills.remove(&hash);
         }
-        self.routers.insert(hash, info);
+        self.by_age.insert((info.published(), hash));
+        if let Some(old) = self.routers.insert(hash, info) {
+            self.by_age.remove(&(old.published(), hash));
+        }
         if new { Stored::New } else { Stored::Newer }
     }
 
-    pub(crate) fn forget_router(&mut self, hash: &RouterHash) {
-        self.routers.remove(hash);
+    fn forget_router(&mut self, hash: &RouterHash) {
+        if let Some(old) = self.routers.remove(hash) {
+            self.by_age.remove(&(old.published(), *hash));
+        }
         self.floodfills.remove(hash);
     }
 
@@ -244,14 +259,12 @@ impl NetDb {
         }
         self.swept = now.instant;
         self.lease_sets.retain(|_, entry| entry.expires > now.unix);
-        let mut left = self.routers.len();
-        self.routers.retain(|_, info| {
-            let keep = left <= KEEP || info.published() + FORGET_AGE > now.unix;
-            left -= usize::from(!keep);
-            keep
-        });
-        let routers = &self.routers;
-        self.floodfills.retain(|hash| routers.contains_key(hash));
+        while self.routers.len() > KEEP
+            && let Some((published, oldest)) = self.by_age.first().copied()
+            && published + FORGET_AGE <= now.unix
+        {
+            self.forget_router(&oldest);
+        }
     }
 }
 

@@ -99,7 +99,6 @@ struct Test {
 /// The exploratory tunnels.
 #[derive(Debug)]
 pub(super) struct Tunnels {
-    us: RouterHash,
     settings: TunnelSettings,
     inbound: Vec<Inbound>,
     outbound: Vec<Outbound>,
@@ -116,9 +115,8 @@ pub(super) struct Tunnels {
 }
 
 impl Tunnels {
-    pub(super) fn new(us: RouterHash, settings: TunnelSettings) -> Self {
+    pub(super) fn new(settings: TunnelSettings) -> Self {
         Self {
-            us,
             settings,
             inbound: Vec::new(),
             outbound: Vec::new(),
