@@ -23,4 +23,4 @@ mod core;
 pub use core::{Core, DropReason, RouterKeys, RouterStatus, ShellRequest, StoreRefusal};
 
 mod router;
-pub use router::{Router, RouterHandle};
+pub use router::{Router, RouterClock, RouterHandle};

@@ -1,6 +1,7 @@
 //! The control plane: netDb, links, tunnel building, the own RouterInfo. Bulk traffic never comes
 //! here.
 
+mod clock;
 mod floodfill;
 mod garlic;
 mod links;
@@ -31,6 +32,7 @@ use ramson_wire::{
     Verified,
 };
 
+use self::clock::ClockWatch;
 use self::links::{Links, Wanted};
 use self::lookups::Lookups;
 use self::netdb::NetDb;
@@ -44,6 +46,7 @@ use crate::inbox::{Inbox, Sender};
 use crate::link::{LinkCommand, LinkEnv, LinkId, LinkPart};
 use crate::peer::PeerHandle;
 use crate::relay::{RelayMessage, RelaySenders, seconds_up};
+use crate::router::RouterClock;
 
 pub use self::netdb::StoreRefusal;
 pub use self::own::RouterKeys;
@@ -159,6 +162,10 @@ pub struct Core {
     ticked: Instant,
     drops: BTreeMap<DropReason, u64>,
     draining: bool,
+    clock: ClockWatch,
+    env_clock: RouterClock,
+    /// The own RouterInfo has to be signed anew.
+    resign: bool,
     status: Arc<Mutex<RouterStatus>>,
 }
 
@@ -170,6 +177,7 @@ impl Core {
         inbox: Inbox<CoreMessage>,
         shell: Sender<ShellRequest>,
         status: Arc<Mutex<RouterStatus>>,
+        clock: RouterClock,
         mut random: Random,
     ) -> Self {
         let us = own.hash();
@@ -200,6 +208,9 @@ impl Core {
             ticked: Instant::ZERO,
             drops: BTreeMap::new(),
             draining: false,
+            clock: ClockWatch::default(),
+            env_clock: clock,
+            resign: false,
             status,
         }
     }
@@ -231,9 +242,10 @@ impl Core {
                 link,
                 incoming,
                 peer,
+                skew_ms,
                 commands,
-                ..
             } => {
+                self.clock_sample(peer.hash(), skew_ms);
                 let router = peer.hash();
                 self.netdb.seed_router(*peer, now);
                 let max_links = self.config.max_links;
@@ -244,6 +256,7 @@ impl Core {
                 }
             }
             CoreMessage::LinkDown { link, peer, why } => {
+                self.clock_of_failure(peer, &why, now);
                 if let Some(router) = peer
                     && self.links.down(router, link, &why, now)
                 {
@@ -326,7 +339,7 @@ impl Core {
     }
 
     fn tick(&mut self, now: Now) {
-        if self.own.resign_at() <= now.instant {
+        if self.own.resign_at() <= now.instant || std::mem::take(&mut self.resign) {
             match self.own.resign(&self.config, now) {
                 Ok(()) => {
                     *self.local.lock().unwrap_or_else(|it| it.into_inner()) =
