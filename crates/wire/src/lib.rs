@@ -103,3 +103,6 @@ pub use offline_block::OfflineBlock;
 
 pub mod lease_set;
 pub use lease_set::{Lease, LeaseSet2Builder, StoredLeaseSet};
+
+mod routing_key;
+pub use routing_key::{Distance, RoutingKey, UtcDay};
