@@ -1,10 +1,10 @@
 use std::fmt;
 
 use ed25519_dalek::Signer;
-use thiserror::Error;
 use zeroize::Zeroizing;
 
 use crate::random;
+use crate::signature::SignatureError;
 
 /// An Ed25519 private key (RFC 8032), zeroed when dropped.
 ///
@@ -51,17 +51,6 @@ impl fmt::Debug for SigningKey {
     }
 }
 
-/// Why an Ed25519 signature does not hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-pub enum SignatureError {
-    /// The public key is no point of the curve.
-    #[error("the Ed25519 public key is not valid")]
-    InvalidPublicKey,
-    /// The signature is not one of this key over this message.
-    #[error("the Ed25519 signature does not fit the message and the key")]
-    Mismatch,
-}
-
 /// Checks an Ed25519 signature.
 ///
 /// Public keys of small order are refused: with such a key one signature fits many messages.
@@ -74,10 +63,30 @@ pub fn verify(
     message: &[u8],
     signature: &[u8; 64],
 ) -> Result<(), SignatureError> {
-    let key = ed25519_dalek::VerifyingKey::from_bytes(public)
-        .map_err(|_| SignatureError::InvalidPublicKey)?;
-    key.verify_strict(message, &ed25519_dalek::Signature::from_bytes(signature))
-        .map_err(|_| SignatureError::Mismatch)
+    PublicKey::from_bytes(public)?.verify(message, signature)
+}
+
+/// An Ed25519 public key that was found on the curve.
+#[derive(Clone)]
+pub(crate) struct PublicKey(ed25519_dalek::VerifyingKey);
+
+impl PublicKey {
+    pub(crate) fn from_bytes(bytes: &[u8; 32]) -> Result<Self, SignatureError> {
+        ed25519_dalek::VerifyingKey::from_bytes(bytes)
+            .map(Self)
+            .map_err(|_| SignatureError::InvalidPublicKey)
+    }
+
+    /// Refuses keys of small order, too.
+    pub(crate) fn verify(
+        &self,
+        message: &[u8],
+        signature: &[u8; 64],
+    ) -> Result<(), SignatureError> {
+        self.0
+            .verify_strict(message, &ed25519_dalek::Signature::from_bytes(signature))
+            .map_err(|_| SignatureError::Mismatch)
+    }
 }
 
 #[cfg(test)]

@@ -13,8 +13,10 @@ pub use aes::{Aes256, BLOCK_LEN, BlockLengthError};
 
 pub mod chacha20;
 
+mod dsa;
+
 mod ed25519;
-pub use ed25519::{SignatureError, SigningKey, verify};
+pub use ed25519::{SigningKey, verify};
 
 mod hash;
 pub use hash::sha256;
@@ -27,6 +29,9 @@ pub use noise::SymmetricState;
 
 pub mod random;
 pub use random::Random;
+
+mod signature;
+pub use signature::{SignatureError, SignatureKind, VerifyingKey};
 
 mod siphash;
 pub use siphash::siphash24;
