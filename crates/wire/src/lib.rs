@@ -20,8 +20,11 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod error;
+pub use error::{DecodeError, EncodeError};
+
 mod reader;
-pub use reader::{DecodeError, Reader};
+pub use reader::Reader;
 
 mod time;
 pub use time::{Instant, UnixTime};
@@ -32,14 +35,59 @@ pub use base32::Base32Error;
 pub mod base64;
 pub use base64::Base64Error;
 
+pub mod gzip;
+
+mod mapping;
+pub use mapping::{Mapping, MappingBuilder, MappingIter};
+
 mod key_type;
 pub use key_type::{EncryptionKeyType, KeyTypeError, SigningKeyType};
 
 mod certificate;
 pub use certificate::{Certificate, KeyCertificate};
 
+mod keys_and_cert;
+
 mod destination;
 pub use destination::{Destination, DestinationHash};
+
+mod identity;
+pub use identity::{RouterHash, RouterIdentity};
+
+mod signature;
+pub use signature::{Verified, VerifyError, verify_signature};
+
+mod tunnel_id;
+pub use tunnel_id::TunnelId;
+
+mod capabilities;
+pub use capabilities::{BandwidthClass, Capabilities, Congestion};
+
+mod router_version;
+pub use router_version::{RouterVersion, RouterVersionError};
+
+mod router_address;
+pub use router_address::{Ntcp2Address, RouterAddress};
+
+mod router_info;
+pub use router_info::{RouterInfo, RouterInfoBuilder};
+
+mod share;
+
+pub mod i2np;
+pub use i2np::{I2npMessage, I2npRef, LeaseSetType, MessageType};
+
+mod block;
+
+pub mod ntcp2;
+
+pub mod delivery;
+pub use delivery::TunnelDelivery;
+
+pub mod build;
+
+pub mod clove;
+pub use clove::{CloveDelivery, GarlicClove};
 
 mod host_name;
 pub use host_name::{HostName, HostNameError};
