@@ -140,7 +140,12 @@ pub struct LinkPart {
 
 impl LinkPart {
     /// A link that was dialled, to that router.
-    pub(crate) fn dialled(to: RouterHash, id: LinkId, connection: Connection, env: &LinkEnv) -> Self {
+    pub(crate) fn dialled(
+        to: RouterHash,
+        id: LinkId,
+        connection: Connection,
+        env: &LinkEnv,
+    ) -> Self {
         Self::new(id, connection, Peer::Dialled(to), None, env)
     }
 

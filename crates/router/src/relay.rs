@@ -157,7 +157,10 @@ impl RelaySenders {
         }
     }
 
-    fn shard(&mut self, tunnel: TunnelId) -> Option<&mut (Sender<RelayMessage>, VecDeque<RelayMessage>)> {
+    fn shard(
+        &mut self,
+        tunnel: TunnelId,
+    ) -> Option<&mut (Sender<RelayMessage>, VecDeque<RelayMessage>)> {
         let index = tunnel.get() as usize % self.shards.len().max(1);
         self.shards.get_mut(index)
     }
@@ -548,7 +551,10 @@ impl RelayShard {
                 });
                 return;
             }
-            TunnelDelivery::Router(router) | TunnelDelivery::Tunnel { gateway: router, .. } => router,
+            TunnelDelivery::Router(router)
+            | TunnelDelivery::Tunnel {
+                gateway: router, ..
+            } => router,
         };
         let Ok(inner) = I2npRef::parse_long(&message) else {
             self.counters.dropped_malformed += 1;
@@ -561,7 +567,8 @@ impl RelayShard {
         if router == self.us {
             match delivery {
                 TunnelDelivery::Tunnel { tunnel, .. } => {
-                    self.to_core.push_back(CoreMessage::ToOwnGateway { tunnel, message });
+                    self.to_core
+                        .push_back(CoreMessage::ToOwnGateway { tunnel, message });
                 }
                 _ => self.to_core.push_back(CoreMessage::FromTunnel {
                     tunnel: None,
@@ -587,11 +594,16 @@ impl RelayShard {
         };
         match self.targets.get(&router) {
             Some(target) => {
-                if target.send(message, Priority::Transit, now.instant).is_err() {
+                if target
+                    .send(message, Priority::Transit, now.instant)
+                    .is_err()
+                {
                     self.counters.dropped_full += 1;
                 }
             }
-            None => self.to_core.push_back(CoreMessage::Forward { router, message }),
+            None => self
+                .to_core
+                .push_back(CoreMessage::Forward { router, message }),
         }
     }
 }
@@ -604,8 +616,7 @@ fn layered(body: &mut BytesMut) -> Option<&mut [u8; LAYERED_LEN]> {
 
 /// Adds our layer to messages of one tunnel, several at once.
 fn add_layers(layer: &HopLayer, bodies: &mut [BytesMut]) {
-    let mut messages: Vec<&mut [u8; LAYERED_LEN]> =
-        bodies.iter_mut().filter_map(layered).collect();
+    let mut messages: Vec<&mut [u8; LAYERED_LEN]> = bodies.iter_mut().filter_map(layered).collect();
     for batch in messages.chunks_mut(LAYER_BATCH) {
         layer.add_batch(batch);
     }
@@ -660,7 +671,10 @@ impl Limiter {
         let gained = u128::from(self.rate_bytes_per_s) * micros / 1_000_000;
         if gained > 0 {
             let gained = u64::try_from(gained).unwrap_or(u64::MAX);
-            self.tokens = self.tokens.saturating_add(gained).min(self.rate_bytes_per_s);
+            self.tokens = self
+                .tokens
+                .saturating_add(gained)
+                .min(self.rate_bytes_per_s);
             self.filled = now;
         }
         let taken = self.tokens.checked_sub(bytes);

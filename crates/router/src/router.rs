@@ -4,7 +4,9 @@ use std::sync::{Arc, Mutex};
 
 use ramson_crypto::Random;
 use ramson_proto::Now;
-use ramson_proto::ntcp2::{AcceptConfig, Admission, AdmissionLimits, Connection, LinkConfig, Refused, Sensitive};
+use ramson_proto::ntcp2::{
+    AcceptConfig, Admission, AdmissionLimits, Connection, LinkConfig, Refused,
+};
 use ramson_wire::{EncodeError, RouterHash, RouterInfo, UnixTime, Verified};
 
 use crate::config::{RouterConfig, TransitLimits};
@@ -155,7 +157,7 @@ impl RouterHandle {
         let place = self.env.admission().open(from.ip())?;
         let config = AcceptConfig {
             local: self.env.current(),
-            source: Sensitive(from.ip()),
+            source: ramson_proto::Sensitive(from.ip()),
             any_source: self.any_source,
             banned: Arc::default(),
             greet: true,

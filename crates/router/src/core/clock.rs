@@ -63,7 +63,12 @@ impl Core {
     }
 
     /// A handshake that failed may have told the peer's clock, too.
-    pub(super) fn clock_of_failure(&mut self, router: Option<RouterHash>, why: &CloseReason, now: Now) {
+    pub(super) fn clock_of_failure(
+        &mut self,
+        router: Option<RouterHash>,
+        why: &CloseReason,
+        now: Now,
+    ) {
         if let (Some(router), CloseReason::Handshake(HandshakeError::ClockSkew { theirs })) =
             (router, why)
         {

@@ -284,7 +284,8 @@ impl Links {
             self.dials_failed += 1;
             tracing::debug!(?why, "dial failed");
             peer.failures = peer.failures.saturating_add(1);
-            let doubled = FIRST_BACKOFF.saturating_mul(1 << peer.failures.saturating_sub(1).min(10));
+            let doubled =
+                FIRST_BACKOFF.saturating_mul(1 << peer.failures.saturating_sub(1).min(10));
             // Two routers that dial each other at the same time must not do so again.
             let jitter = Duration::from_millis(self.random.below(2000));
             peer.retry_at = now.instant + doubled.min(MAX_BACKOFF) + jitter;

@@ -72,7 +72,7 @@ pub(crate) enum CoreMessage {
     LinkUp {
         link: LinkId,
         incoming: bool,
-        peer: Box<Verified<RouterInfo>>,
+        peer: Verified<RouterInfo>,
         skew_ms: i64,
         commands: Sender<LinkCommand>,
     },
@@ -85,7 +85,7 @@ pub(crate) enum CoreMessage {
     /// A neighbour told a RouterInfo.
     RouterInfo {
         from: RouterHash,
-        info: Box<Verified<RouterInfo>>,
+        info: Verified<RouterInfo>,
         flood: bool,
     },
     /// A neighbour's message that is not for a tunnel.
@@ -232,7 +232,11 @@ impl Core {
             self.ticked = now.instant;
             self.tick(now);
         }
-        Some(if more { now.instant } else { self.ticked + TICK })
+        Some(if more {
+            now.instant
+        } else {
+            self.ticked + TICK
+        })
     }
 
     fn handle(&mut self, message: CoreMessage, now: Now) {
@@ -247,7 +251,7 @@ impl Core {
             } => {
                 self.clock_sample(peer.hash(), skew_ms);
                 let router = peer.hash();
-                self.netdb.seed_router(*peer, now);
+                self.netdb.seed_router(peer, now);
                 let max_links = self.config.max_links;
                 self.links
                     .up(router, link, incoming, commands, max_links, now);
@@ -265,7 +269,7 @@ impl Core {
             }
             CoreMessage::RouterInfo { from, info, flood } => {
                 if self.quotas.store(from, now) {
-                    self.take_router(*info, Some(from), flood, now);
+                    self.take_router(info, Some(from), flood, now);
                 } else {
                     self.drop(DropReason::StoreQuota);
                 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use ramson_proto::Now;
 use ramson_wire::{
-    Distance, Instant, RouterHash, RouterInfo, RoutingKey, StoredLeaseSet, UnixTime, UtcDay, Verified,
+    Distance, Instant, RouterHash, RouterInfo, RoutingKey, StoredLeaseSet, UnixTime, UtcDay,
+    Verified,
 };
 
 /// Older RouterInfos than that are not stored (network database, RouterInfo expiration).
@@ -222,8 +223,10 @@ impl NetDb {
     /// The LeaseSet under this key, if others may have it.
     pub(crate) fn public_lease_set(&self, key: &[u8; 32], now: Now) -> Option<&StoredLeaseSet> {
         let entry = self.lease_sets.get(key)?;
-        (entry.published_to_us && entry.expires > now.unix && !entry.lease_set.flags().is_unpublished())
-            .then_some(&entry.lease_set)
+        (entry.published_to_us
+            && entry.expires > now.unix
+            && !entry.lease_set.flags().is_unpublished())
+        .then_some(&entry.lease_set)
     }
 
     /// The floodfills closest to `key` on this day, without those excluded.
