@@ -11,4 +11,6 @@ pub use sensitive::Sensitive;
 mod time;
 pub use time::Now;
 
+pub mod garlic;
 pub mod ntcp2;
+pub mod tunnel;

@@ -118,8 +118,7 @@ impl Router {
             env,
             inbox,
             requests.sender(REQUESTS),
-            status,
-            clock,
+            (status, clock),
             random.fork("core"),
         );
         Ok(Self {

@@ -176,8 +176,7 @@ impl Core {
         env: LinkEnv,
         inbox: Inbox<CoreMessage>,
         shell: Sender<ShellRequest>,
-        status: Arc<Mutex<RouterStatus>>,
-        clock: RouterClock,
+        (status, clock): (Arc<Mutex<RouterStatus>>, RouterClock),
         mut random: Random,
     ) -> Self {
         let us = own.hash();

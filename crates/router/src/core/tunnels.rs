@@ -195,12 +195,21 @@ impl Core {
     fn expire_tunnels(&mut self, now: Now) {
         let instant = now.instant;
         let tunnels = &mut self.tunnels;
+        let relays = &mut self.relays;
+        let blamed = &mut tunnels.blamed;
+        let mut stands = |expires: Instant, tests: &Tests, hops: &[RouterHash]| {
+            let works = tests.failed_in_a_row < MAX_FAILED_TESTS;
+            if !works {
+                tracing::debug!(hops = hops.len(), "a tunnel does not pass its tests");
+                blamed.extend(hops.iter().map(|hop| (*hop, instant + BLAME)));
+            }
+            works && expires > instant
+        };
         tunnels
             .outbound
-            .retain(|it| it.expires > instant && it.tests.failed_in_a_row < MAX_FAILED_TESTS);
-        let relays = &mut self.relays;
+            .retain(|it| stands(it.expires, &it.tests, &it.hops));
         tunnels.inbound.retain(|it| {
-            let keep = it.expires > instant && it.tests.failed_in_a_row < MAX_FAILED_TESTS;
+            let keep = stands(it.expires, &it.tests, &it.hops);
             if !keep {
                 let tunnel = it.receive;
                 relays.post(tunnel, RelayMessage::Remove { tunnel });
