@@ -24,3 +24,6 @@ pub use core::{Core, DropReason, RouterKeys, RouterStatus, ShellRequest, StoreRe
 
 mod router;
 pub use router::{Router, RouterClock, RouterHandle};
+
+#[cfg(test)]
+mod testing;

@@ -295,3 +295,113 @@ fn closest<'a>(
     }
     best.into_iter().map(|(_, router)| router).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{at, router_info};
+
+    fn netdb(max_routers: usize) -> NetDb {
+        NetDb::new(RouterHash([0; 32]), 77, max_routers, 10)
+    }
+
+    #[test]
+    fn the_newer_of_two_is_kept() {
+        let mut netdb = netdb(10);
+        let (old, new) = (router_info(1, false, at(0)), router_info(1, true, at(5000)));
+        assert_eq!(netdb.store_router(new.clone(), at(6000)), Stored::New);
+        assert_eq!(netdb.store_router(old.clone(), at(6000)), Stored::Old);
+        assert_eq!(
+            netdb.router(&old.hash()).unwrap().published(),
+            at(5000).unix
+        );
+        assert_eq!(netdb.floodfill_count(), 1);
+        let newest = router_info(1, false, at(9000));
+        assert_eq!(netdb.store_router(newest, at(9000)), Stored::Newer);
+        assert_eq!((netdb.router_count(), netdb.floodfill_count()), (1, 0));
+    }
+
+    #[test]
+    fn what_is_not_from_now_or_from_here_is_refused() {
+        let mut netdb = netdb(10);
+        let hour = 3_600_000;
+        let info = router_info(1, false, at(hour));
+        let refused = |why| Stored::Refused(why);
+        assert_eq!(
+            netdb.store_router(info.clone(), at(hour - 121_000)),
+            refused(StoreRefusal::Future)
+        );
+        assert_eq!(
+            netdb.store_router(info.clone(), at(2 * hour + 1)),
+            refused(StoreRefusal::TooOld)
+        );
+        assert_eq!(
+            netdb.seed_router(info.clone(), at(2 * hour + 1)),
+            Stored::New
+        );
+        let mut other = NetDb::new(RouterHash([0; 32]), 78, 10, 10);
+        assert_eq!(
+            other.store_router(info.clone(), at(hour)),
+            refused(StoreRefusal::Network)
+        );
+        let mut own = NetDb::new(info.hash(), 77, 10, 10);
+        assert_eq!(
+            own.store_router(info, at(hour)),
+            refused(StoreRefusal::Ourselves)
+        );
+    }
+
+    #[test]
+    fn the_oldest_makes_room() {
+        let mut netdb = netdb(3);
+        for seed in 1..=3 {
+            let info = router_info(seed, true, at(u64::from(seed) * 1000));
+            assert_eq!(netdb.store_router(info, at(5000)), Stored::New);
+        }
+        let older = router_info(4, true, at(500));
+        assert_eq!(
+            netdb.store_router(older, at(5000)),
+            Stored::Refused(StoreRefusal::Full)
+        );
+        let newer = router_info(5, true, at(5000));
+        assert_eq!(netdb.store_router(newer, at(5000)), Stored::New);
+        let first = router_info(1, true, at(1000)).hash();
+        assert!(netdb.router(&first).is_none());
+        assert_eq!((netdb.router_count(), netdb.floodfill_count()), (3, 3));
+    }
+
+    #[test]
+    fn the_closest_come_in_order_and_without_the_excluded() {
+        let mut netdb = netdb(100);
+        for seed in 1..=40 {
+            netdb.store_router(router_info(seed, seed % 2 == 0, at(0)), at(0));
+        }
+        let (key, day) = ([9; 32], at(0).unix);
+        let target = RoutingKey::new(&key, UtcDay::of(day));
+        let mut all: Vec<RouterHash> = netdb.floodfills.iter().copied().collect();
+        all.sort_by_key(|router| target.distance(router));
+        let found = netdb.closest_floodfills(&key, day, 5, |_| false);
+        assert_eq!(found, all[..5]);
+        let found = netdb.closest_floodfills(&key, day, 3, |router| *router == all[1]);
+        assert_eq!(found, [all[0], all[2], all[3]]);
+        let others = netdb.closest_others(&key, day, 50, |_| false);
+        assert_eq!(others.len(), 20);
+        assert!(others.iter().all(|router| !all.contains(router)));
+    }
+
+    #[test]
+    fn old_routers_are_forgotten_while_enough_are_left() {
+        let mut netdb = netdb(500);
+        for seed in 1..=100 {
+            netdb.store_router(router_info(seed, false, at(u64::from(seed))), at(1000));
+        }
+        netdb.sweep(at(28 * 3_600_000));
+        assert_eq!(netdb.router_count(), KEEP);
+        assert!(netdb.router(&router_info(1, false, at(1)).hash()).is_none());
+        assert!(
+            netdb
+                .router(&router_info(100, false, at(100)).hash())
+                .is_some()
+        );
+    }
+}
