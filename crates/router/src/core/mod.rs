@@ -1,6 +1,7 @@
 //! The control plane: netDb, links, tunnel building, the own RouterInfo. Bulk traffic never comes
 //! here.
 
+mod clock;
 mod floodfill;
 mod garlic;
 mod links;
@@ -31,6 +32,7 @@ use ramson_wire::{
     Verified,
 };
 
+use self::clock::ClockWatch;
 use self::links::{Links, Wanted};
 use self::lookups::Lookups;
 use self::netdb::NetDb;
@@ -44,6 +46,7 @@ use crate::inbox::{Inbox, Sender};
 use crate::link::{LinkCommand, LinkEnv, LinkId, LinkPart};
 use crate::peer::PeerHandle;
 use crate::relay::{RelayMessage, RelaySenders, seconds_up};
+use crate::router::RouterClock;
 
 pub use self::netdb::StoreRefusal;
 pub use self::own::RouterKeys;
@@ -69,7 +72,7 @@ pub(crate) enum CoreMessage {
     LinkUp {
         link: LinkId,
         incoming: bool,
-        peer: Box<Verified<RouterInfo>>,
+        peer: Verified<RouterInfo>,
         skew_ms: i64,
         commands: Sender<LinkCommand>,
     },
@@ -82,7 +85,7 @@ pub(crate) enum CoreMessage {
     /// A neighbour told a RouterInfo.
     RouterInfo {
         from: RouterHash,
-        info: Box<Verified<RouterInfo>>,
+        info: Verified<RouterInfo>,
         flood: bool,
     },
     /// A neighbour's message that is not for a tunnel.
@@ -159,6 +162,10 @@ pub struct Core {
     ticked: Instant,
     drops: BTreeMap<DropReason, u64>,
     draining: bool,
+    clock: ClockWatch,
+    env_clock: RouterClock,
+    /// The own RouterInfo has to be signed anew.
+    resign: bool,
     status: Arc<Mutex<RouterStatus>>,
 }
 
@@ -169,7 +176,7 @@ impl Core {
         env: LinkEnv,
         inbox: Inbox<CoreMessage>,
         shell: Sender<ShellRequest>,
-        status: Arc<Mutex<RouterStatus>>,
+        (status, clock): (Arc<Mutex<RouterStatus>>, RouterClock),
         mut random: Random,
     ) -> Self {
         let us = own.hash();
@@ -184,7 +191,7 @@ impl Core {
         let links = Links::new(inbox.sender(INBOX), shell, env, random.fork("links"));
         Self {
             transit: Transit::new(random.fork("transit")),
-            tunnels: Tunnels::new(us, config.exploratory),
+            tunnels: Tunnels::new(config.exploratory),
             lookups: Lookups::new(us),
             publisher: Publisher::default(),
             quotas: Quotas::default(),
@@ -200,6 +207,9 @@ impl Core {
             ticked: Instant::ZERO,
             drops: BTreeMap::new(),
             draining: false,
+            clock: ClockWatch::default(),
+            env_clock: clock,
+            resign: false,
             status,
         }
     }
@@ -221,7 +231,11 @@ impl Core {
             self.ticked = now.instant;
             self.tick(now);
         }
-        Some(if more { now.instant } else { self.ticked + TICK })
+        Some(if more {
+            now.instant
+        } else {
+            self.ticked + TICK
+        })
     }
 
     fn handle(&mut self, message: CoreMessage, now: Now) {
@@ -231,11 +245,12 @@ impl Core {
                 link,
                 incoming,
                 peer,
+                skew_ms,
                 commands,
-                ..
             } => {
+                self.clock_sample(peer.hash(), skew_ms);
                 let router = peer.hash();
-                self.netdb.seed_router(*peer, now);
+                self.netdb.seed_router(peer, now);
                 let max_links = self.config.max_links;
                 self.links
                     .up(router, link, incoming, commands, max_links, now);
@@ -244,6 +259,7 @@ impl Core {
                 }
             }
             CoreMessage::LinkDown { link, peer, why } => {
+                self.clock_of_failure(peer, &why, now);
                 if let Some(router) = peer
                     && self.links.down(router, link, &why, now)
                 {
@@ -252,7 +268,7 @@ impl Core {
             }
             CoreMessage::RouterInfo { from, info, flood } => {
                 if self.quotas.store(from, now) {
-                    self.take_router(*info, Some(from), flood, now);
+                    self.take_router(info, Some(from), flood, now);
                 } else {
                     self.drop(DropReason::StoreQuota);
                 }
@@ -326,7 +342,7 @@ impl Core {
     }
 
     fn tick(&mut self, now: Now) {
-        if self.own.resign_at() <= now.instant {
+        if self.own.resign_at() <= now.instant || std::mem::take(&mut self.resign) {
             match self.own.resign(&self.config, now) {
                 Ok(()) => {
                     *self.local.lock().unwrap_or_else(|it| it.into_inner()) =
