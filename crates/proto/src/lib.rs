@@ -5,4 +5,5 @@
 //! from the layer above; `poll_transmit`, `poll_event` and `poll_timeout` with
 //! `handle_timeout(now)`. The router joins them; a shell or a simulator drives them.
 
+pub mod garlic;
 pub mod tunnel;
