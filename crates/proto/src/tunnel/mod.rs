@@ -1,5 +1,6 @@
 //! Tunnels: how they are built and what goes through them.
 //!
+//! - [`build`]: the creator's and the hops' side of build messages;
 //! - [`layers`]: the encryption of tunnel data by each hop and its inverse;
 //! - [`fragment`] and [`reassembly`]: from I2NP messages to tunnel messages and back;
 //! - [`duplicates`]: what transit hops drop as seen before;
@@ -7,6 +8,7 @@
 
 use std::time::Duration;
 
+pub mod build;
 pub mod duplicates;
 pub mod fragment;
 pub mod layers;
