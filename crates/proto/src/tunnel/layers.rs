@@ -8,15 +8,12 @@
 
 use std::fmt;
 
-use ramson_crypto::Aes256;
+use ramson_crypto::{Aes256, CbcJob};
 use zeroize::Zeroize;
 
 use super::{IV_LEN, LAYERED_LEN};
 
 const WHOLE_BLOCKS: &str = "1,008 bytes are 63 blocks";
-
-/// How many messages are worth layering together; more are done in groups of as many.
-pub const BATCH: usize = 8;
 
 /// The two keys of one hop for tunnel data, zeroed when dropped.
 #[derive(Clone, PartialEq, Eq)]
@@ -65,11 +62,21 @@ impl HopLayer {
         self.iv.encrypt_block(iv);
     }
 
-    /// Adds the layer to several messages of the tunnel. Their encryption is interleaved, which
-    /// takes about two thirds of the time that one after the other takes.
+    /// Adds the layer to several messages of the tunnel. They are encrypted up to eight at a time,
+    /// interleaved, which takes about half the time of one after the other.
     pub fn add_batch(&self, messages: &mut [&mut [u8; LAYERED_LEN]]) {
+        let mut jobs: Vec<CbcJob<'_>> = messages
+            .iter_mut()
+            .map(|message| {
+                let (iv, data) = split(message);
+                self.iv.encrypt_block(iv);
+                CbcJob { iv: *iv, data }
+            })
+            .collect();
+        self.data.cbc_encrypt_batch(&mut jobs).expect(WHOLE_BLOCKS);
         for message in messages {
-            self.add(message);
+            let (iv, _) = split(message);
+            self.iv.encrypt_block(iv);
         }
     }
 
