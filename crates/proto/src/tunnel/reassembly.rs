@@ -2,11 +2,13 @@
 //! Message (Decrypted); Tunnel Implementation, Endpoint Processing).
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use ramson_wire::delivery::{Fragment, Fragments, Instructions, TunnelDelivery};
 use ramson_wire::{Instant, Reader};
+use thiserror::Error;
 
 use super::{CHECKSUM_LEN, IV_LEN, LAYERED_LEN, checksum};
 
@@ -15,7 +17,7 @@ use super::{CHECKSUM_LEN, IV_LEN, LAYERED_LEN, checksum};
 pub struct ReassemblyLimits {
     /// How many unfinished messages.
     pub messages: usize,
-    /// How many bytes their pieces hold in memory, each counted as the tunnel message it came in.
+    /// How many bytes their pieces take, with what it costs to keep each.
     pub bytes: usize,
     /// How long a message may take from its first piece to its last. i2pd allows 8 s, Java I2P and
     /// emissary 45 s.
@@ -38,6 +40,9 @@ impl ReassemblyLimits {
     };
 }
 
+/// What it costs to keep a piece, beside its bytes.
+const PIECE_OVERHEAD: usize = 64;
+
 /// Which way the tunnel goes that ends here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EndpointKind {
@@ -49,7 +54,7 @@ pub enum EndpointKind {
 }
 
 /// A message that came out of a tunnel.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct TunnelOutput {
     /// Where it goes.
     pub delivery: TunnelDelivery,
@@ -57,8 +62,18 @@ pub struct TunnelOutput {
     pub message: Bytes,
 }
 
+impl fmt::Debug for TunnelOutput {
+    /// Writes no payload.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TunnelOutput")
+            .field("delivery", &self.delivery)
+            .field("message_len", &self.message.len())
+            .finish()
+    }
+}
+
 /// Why a tunnel message or a part of it was of no use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum TunnelMessageError {
     /// The message is not as long as all are.
     #[error("a tunnel message has {len} bytes")]
@@ -104,7 +119,6 @@ pub struct EndpointStats {
 
 /// The endpoint of one tunnel. Pass messages in with [`Endpoint::handle_message`], then take what
 /// came out with [`Endpoint::poll_message`] until nothing is left.
-#[derive(Debug)]
 pub struct Endpoint {
     kind: EndpointKind,
     limits: ReassemblyLimits,
@@ -115,13 +129,15 @@ pub struct Endpoint {
 }
 
 /// A message of which some fragments are there.
-#[derive(Debug)]
 struct Partial {
     message_id: u32,
     since: Instant,
     delivery: Option<TunnelDelivery>,
-    /// Numbers and bytes, in the order they came.
-    pieces: Vec<(u8, Bytes)>,
+    /// Numbers and bytes, in the order they came. They are copies: a slice would keep alive the
+    /// whole buffer the tunnel message came in, and a frame of a link is much larger.
+    pieces: Vec<(u8, Box<[u8]>)>,
+    /// What the pieces take.
+    memory: usize,
     /// A bit for each number that came.
     present: u64,
     /// The number of the last fragment, once that came.
@@ -143,10 +159,6 @@ impl Partial {
             None if last => self.present.checked_shr(u32::from(number)).unwrap_or(0) == 0,
             None => true,
         }
-    }
-
-    fn memory(&self) -> usize {
-        self.pieces.len().saturating_mul(LAYERED_LEN)
     }
 
     fn join(mut self) -> Bytes {
@@ -232,12 +244,12 @@ impl Endpoint {
     }
 
     fn handle_fragment(&mut self, whole: &Bytes, fragment: &Fragment<'_>, now: Instant) {
-        let data = whole.slice_ref(fragment.data);
+        let data = fragment.data;
         match fragment.instructions {
             Instructions::First {
                 delivery,
                 message_id: None,
-            } => self.deliver(delivery, data),
+            } => self.deliver(delivery, whole.slice_ref(data)),
             Instructions::First {
                 delivery,
                 message_id: Some(message_id),
@@ -257,7 +269,7 @@ impl Endpoint {
         number: u8,
         last: bool,
         delivery: Option<TunnelDelivery>,
-        body: Bytes,
+        data: &[u8],
         now: Instant,
     ) {
         let found = self
@@ -271,6 +283,7 @@ impl Endpoint {
                 since: now,
                 delivery: None,
                 pieces: Vec::new(),
+                memory: 0,
                 present: 0,
                 last: None,
             });
@@ -289,7 +302,9 @@ impl Endpoint {
             return;
         }
         partial.present |= bit;
-        partial.pieces.push((number, body));
+        partial.pieces.push((number, data.into()));
+        let memory = data.len().saturating_add(PIECE_OVERHEAD);
+        partial.memory = partial.memory.saturating_add(memory);
         if last {
             partial.last = Some(number);
         }
@@ -318,14 +333,25 @@ impl Endpoint {
 
     /// Drops the oldest unfinished messages until the limits hold.
     fn make_room(&mut self) {
-        let mut bytes: usize = self.partial.iter().map(Partial::memory).sum();
+        let mut bytes: usize = self.partial.iter().map(|partial| partial.memory).sum();
         while bytes > self.limits.bytes || self.partial.len() > self.limits.messages {
             let Some(oldest) = self.partial.pop_front() else {
                 return;
             };
-            bytes = bytes.saturating_sub(oldest.memory());
+            bytes = bytes.saturating_sub(oldest.memory);
             count(&mut self.stats.dropped_full);
         }
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    /// Writes no payload.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Endpoint")
+            .field("kind", &self.kind)
+            .field("unfinished", &self.partial.len())
+            .field("stats", &self.stats)
+            .finish_non_exhaustive()
     }
 }
 

@@ -190,7 +190,7 @@ fn the_number_of_unfinished_messages_is_bounded() {
 #[test]
 fn the_bytes_of_unfinished_messages_are_bounded() {
     let limits = ReassemblyLimits {
-        bytes: 3 * LAYERED_LEN,
+        bytes: 3 * (1 + PIECE_OVERHEAD),
         ..ReassemblyLimits::OWN
     };
     let mut endpoint = Endpoint::new(EndpointKind::Outbound, limits);
@@ -398,7 +398,7 @@ proptest! {
     fn arbitrary_fragments_stay_within_the_bounds(
         fragments in prop::collection::vec((0_u32..8, 0_u8..64, any::<bool>()), 0..200),
     ) {
-        let limits = ReassemblyLimits { messages: 3, bytes: 20 * LAYERED_LEN, ..ReassemblyLimits::OWN };
+        let limits = ReassemblyLimits { messages: 3, bytes: 20 * (1 + PIECE_OVERHEAD), ..ReassemblyLimits::OWN };
         let mut endpoint = Endpoint::new(EndpointKind::Outbound, limits);
         for (id, number, last) in fragments {
             endpoint.handle_message(&piece(id, number, last, b"x"), at(0)).unwrap();
