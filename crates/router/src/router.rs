@@ -177,6 +177,11 @@ impl RouterHandle {
         self.core.post(CoreMessage::Seed(infos)).is_ok()
     }
 
+    /// Has the shell store the RouterInfos that are known ([`ShellRequest::Store`]).
+    pub fn store_known_routers(&self) -> bool {
+        self.core.post(CoreMessage::Known).is_ok()
+    }
+
     /// The last snapshot.
     pub fn status(&self) -> RouterStatus {
         let status = self.status.lock();

@@ -6,6 +6,8 @@ mod clock;
 mod error;
 pub use error::RouterError;
 
+mod known;
+
 mod link;
 
 mod net;
@@ -16,6 +18,9 @@ mod seed;
 
 mod storage;
 
+#[cfg(test)]
+mod testing;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -23,10 +28,11 @@ use std::time::Duration;
 
 use ramson_crypto::Random;
 use ramson_router::Router;
+use ramson_sam::aio;
 use ramson_wire::UnixTime;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
 
 use self::clock::Clock;
@@ -37,8 +43,11 @@ pub use ramson_router::{
     DropReason, RouterConfig, RouterHandle, RouterStatus, TransitLimits, TunnelSettings,
 };
 
-/// How often it is looked at whether something is to be written.
+/// How often it is looked at whether the RouterInfo has changed.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
+/// How often the known RouterInfos are stored, the first time earlier.
+const STORE: Duration = Duration::from_secs(5 * 60);
+const FIRST_STORE: Duration = Duration::from_secs(60);
 
 /// How a router is run.
 #[derive(Debug, Clone)]
@@ -50,7 +59,8 @@ pub struct RouterSettings {
     /// Where connections are taken; if not said, any address with the published port, and without
     /// that nowhere.
     pub listen: Option<SocketAddr>,
-    /// A folder with RouterInfos to begin with.
+    /// RouterInfos to begin with: a folder, as i2pd or anybody lays it out, a zip file, or the
+    /// `routers.db` of another router.
     pub seed: Option<PathBuf>,
     /// Threads of its own: one for an application's router.
     pub threads: usize,
@@ -64,7 +74,10 @@ pub struct RunningRouter {
     local: Option<SocketAddr>,
     runtime: Option<Runtime>,
     services: Vec<AbortHandle>,
+    /// Nothing can be sent any more when all links have ended and this is gone, too.
+    alive: Option<net::Alive>,
     links: mpsc::Receiver<()>,
+    stored: watch::Receiver<u64>,
     seeded: usize,
 }
 
@@ -124,29 +137,42 @@ impl RunningRouter {
             }));
         }
         let mut services = Vec::new();
-        let serve = net::serve(requests, source, clock.clone(), alive.clone());
-        services.push(runtime.spawn(serve).abort_handle());
+        let (tell_stored, stored) = watch::channel(0);
+        runtime.spawn(net::serve(
+            requests,
+            source,
+            clock.clone(),
+            Arc::clone(&folder),
+            tell_stored,
+            alive.downgrade(),
+        ));
         if let Some(listener) = listener {
-            let accept = net::accept(listener, handle.clone(), clock, alive);
+            let accept = net::accept(listener, handle.clone(), clock, alive.clone());
             services.push(runtime.spawn(accept).abort_handle());
         }
-        let keep = keep_house(folder, handle.clone());
-        services.push(runtime.spawn(keep).abort_handle());
-
         // Last: others may come while this is read.
-        let mut seeded = 0;
+        let known = folder.read_known()?;
+        if known.damaged > 0 {
+            tracing::warn!(damaged = known.damaged, "some known RouterInfos were lost");
+        }
+        let mut seeded = known.infos.len();
+        handle.seed(known.infos);
         if let Some(path) = seed {
             let seed = Seed::read(&path)?;
             tracing::debug!(skipped = seed.skipped, "read the seed");
-            seeded = seed.infos.len();
+            seeded += seed.infos.len();
             handle.seed(seed.infos);
         }
+        let keep = keep_house(folder, handle.clone());
+        services.push(runtime.spawn(keep).abort_handle());
         Ok(Self {
             handle,
             local,
             runtime: Some(runtime),
             services,
+            alive: Some(alive),
             links,
+            stored,
             seeded,
         })
     }
@@ -172,13 +198,13 @@ impl RunningRouter {
         for service in self.services.drain(..) {
             service.abort();
         }
+        self.alive.take();
         self.handle.stop();
-        let _ = ramson_sam::aio::timeout_at(
-            ramson_sam::aio::now() + patience,
-            // All links have ended when nobody is left to send.
-            self.links.recv(),
-        )
-        .await;
+        self.stored.mark_unchanged();
+        self.handle.store_known_routers();
+        let end = aio::now() + patience;
+        let _ = aio::timeout_at(end, self.links.recv()).await;
+        let _ = aio::timeout_at(end, self.stored.changed()).await;
     }
 }
 
@@ -194,8 +220,13 @@ impl Drop for RunningRouter {
 /// Writes what changed.
 async fn keep_house(folder: Arc<DataFolder>, handle: RouterHandle) {
     let mut written: UnixTime = handle.router_info().published();
+    let mut store = aio::now() + FIRST_STORE;
     loop {
         tokio::time::sleep(HOUSEKEEPING).await;
+        if store <= aio::now() {
+            store = aio::now() + STORE;
+            handle.store_known_routers();
+        }
         let info = handle.router_info();
         if info.published() == written {
             continue;
@@ -203,9 +234,8 @@ async fn keep_house(folder: Arc<DataFolder>, handle: RouterHandle) {
         written = info.published();
         let folder = Arc::clone(&folder);
         let write = move || folder.write_info(&info);
-        match tokio::task::spawn_blocking(write).await {
-            Ok(Err(error)) => tracing::error!(%error, "the RouterInfo was not written"),
-            Ok(Ok(())) | Err(_) => {}
+        if let Ok(Err(error)) = tokio::task::spawn_blocking(write).await {
+            tracing::error!(%error, "the RouterInfo was not written");
         }
     }
 }

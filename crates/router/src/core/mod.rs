@@ -110,6 +110,8 @@ pub(crate) enum CoreMessage {
     TunnelExpired(TunnelId),
     /// RouterInfos to begin with, or those from our own disk.
     Seed(Vec<Verified<RouterInfo>>),
+    /// The shell wants to store what is known.
+    Known,
     /// Changed limits.
     Limits(crate::TransitLimits),
     /// Refuse new transit.
@@ -129,6 +131,8 @@ pub enum ShellRequest {
         /// The link.
         link: Box<LinkPart>,
     },
+    /// Store these RouterInfos, all that are known: somebody asked for them.
+    Store(Vec<Verified<RouterInfo>>),
 }
 
 /// Where a message to ourselves came from.
@@ -303,6 +307,10 @@ impl Core {
                 for info in infos {
                     self.netdb.seed_router(info, now);
                 }
+            }
+            CoreMessage::Known => {
+                let known = self.netdb.routers().map(|(_, info)| info.clone()).collect();
+                self.links.ask_shell(ShellRequest::Store(known));
             }
             CoreMessage::Limits(limits) => self.config.transit = limits,
             CoreMessage::Drain => self.draining = true,
