@@ -1,6 +1,6 @@
 //! Configuration files of routers in a closed network.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::ports::RouterPorts;
 
@@ -143,6 +143,26 @@ publish = true
 host = \"{address}\"
 tcp_port = {sam}
 udp_port = {sam_udp}
+"
+    )
+}
+
+/// Returns the `router.toml` of one of our own routers.
+pub(super) fn ramson(address: SocketAddr, network_id: u8, floodfill: bool) -> String {
+    format!(
+        "data = \"data\"
+seed = \"seed\"
+network_id = {network_id}
+floodfill = {floodfill}
+allow_local = true
+allow_same_network = true
+log = \"debug\"
+bandwidth_kb_per_s = 100000
+threads = 1
+
+[ntcp2]
+listen = \"{address}\"
+published = \"{address}\"
 "
     )
 }

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -62,6 +62,28 @@ pub(super) fn namespace_address(index: usize) -> IpAddr {
         u8::try_from(index + 1).unwrap_or(u8::MAX),
         1,
     ))
+}
+
+impl KnownRouter {
+    pub(super) fn read(path: &Path) -> Result<Self> {
+        let bytes =
+            std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let hash = router_hash(&bytes)
+            .ok_or_else(|| anyhow!("{} is shorter than a Router Identity", path.display()))?;
+        Ok(Self {
+            hash: i2p_base64()?.encode(&hash),
+            bytes,
+        })
+    }
+
+    /// Writes it into a network database as i2pd lays it out.
+    pub(super) fn write_to(&self, netdb: &Path) -> Result<()> {
+        let first = self.hash.chars().next().context("an empty router hash")?;
+        let folder = netdb.join(format!("r{first}"));
+        std::fs::create_dir_all(&folder)?;
+        let name = format!("routerInfo-{}.dat", self.hash);
+        Ok(std::fs::write(folder.join(name), &self.bytes)?)
+    }
 }
 
 impl RouterProcess {
@@ -234,26 +256,11 @@ impl RouterProcess {
     }
 
     pub(super) fn read_router_info(&self) -> Result<KnownRouter> {
-        let path = self.info.data.join("router.info");
-        let bytes =
-            std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        let hash = router_hash(&bytes)
-            .ok_or_else(|| anyhow!("{} is shorter than a Router Identity", path.display()))?;
-        Ok(KnownRouter {
-            hash: i2p_base64()?.encode(&hash),
-            bytes,
-        })
+        KnownRouter::read(&self.info.data.join("router.info"))
     }
 
     pub(super) fn write_known_router(&self, known: &KnownRouter) -> Result<()> {
-        let first = known.hash.chars().next().context("an empty router hash")?;
-        let folder = self.info.data.join("netDb").join(format!("r{first}"));
-        std::fs::create_dir_all(&folder)?;
-        std::fs::write(
-            folder.join(format!("routerInfo-{}.dat", known.hash)),
-            &known.bytes,
-        )?;
-        Ok(())
+        known.write_to(&self.info.data.join("netDb"))
     }
 
     /// Writes the address book the router reads at its next start.

@@ -14,7 +14,7 @@ use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::clock;
+use super::clock::Clock;
 use super::part::Alarm;
 
 /// What the kernel may hold that is not sent yet. With more, priorities and early drop would act
@@ -46,10 +46,11 @@ pub(super) fn prepare(socket: &TcpStream) -> io::Result<()> {
 }
 
 /// Carries a link until it is over.
-pub(super) async fn run(link: LinkPart, socket: TcpStream) {
+pub(super) async fn run(link: LinkPart, socket: TcpStream, clock: Clock) {
     let mut task = LinkTask {
         link,
         socket,
+        clock,
         input: BytesMut::new(),
         output: BytesMut::new(),
         read_size: MIN_READ,
@@ -66,6 +67,7 @@ pub(super) async fn run(link: LinkPart, socket: TcpStream) {
 struct LinkTask {
     link: LinkPart,
     socket: TcpStream,
+    clock: Clock,
     input: BytesMut,
     output: BytesMut,
     read_size: usize,
@@ -79,7 +81,7 @@ struct LinkTask {
 impl LinkTask {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
         for _ in 0..ROUNDS {
-            let now = clock::now();
+            let now = self.clock.now();
             let read = self.read(context, now);
             let mut next = self.link.step(now);
             let wrote = self.write(context, now);

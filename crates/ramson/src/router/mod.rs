@@ -29,6 +29,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
+use self::clock::Clock;
 use self::seed::Seed;
 use self::storage::DataFolder;
 
@@ -102,7 +103,8 @@ impl RunningRouter {
         let published = config.published.map(|address| address.ip());
         let source = net::source(published, local.map(|address| address.ip()));
         let keys = folder.keys.clone();
-        let router = Router::new(config, keys, threads, clock::now(), Random::from_os())?;
+        let now = Clock::default().now();
+        let router = Router::new(config, keys, threads, now, Random::from_os())?;
         let Router {
             mut core,
             relays,
@@ -110,21 +112,22 @@ impl RunningRouter {
             handle,
         } = router;
         folder.write_info(&handle.router_info())?;
+        let clock = Clock::new(handle.clock());
 
         let (alive, links) = mpsc::channel(1);
-        runtime.spawn(part::drive(move |now, waker| {
+        runtime.spawn(part::drive(clock.clone(), move |now, waker| {
             (core.step(now), core.register(waker))
         }));
         for mut relay in relays {
-            runtime.spawn(part::drive(move |now, waker| {
+            runtime.spawn(part::drive(clock.clone(), move |now, waker| {
                 (relay.step(now), relay.register(waker))
             }));
         }
         let mut services = Vec::new();
-        let serve = net::serve(requests, source, alive.clone());
+        let serve = net::serve(requests, source, clock.clone(), alive.clone());
         services.push(runtime.spawn(serve).abort_handle());
         if let Some(listener) = listener {
-            let accept = net::accept(listener, handle.clone(), alive);
+            let accept = net::accept(listener, handle.clone(), clock, alive);
             services.push(runtime.spawn(accept).abort_handle());
         }
         let keep = keep_house(folder, handle.clone());

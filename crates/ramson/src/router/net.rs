@@ -10,7 +10,8 @@ use ramson_router::{LinkPart, RouterHandle, ShellRequest};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
 
-use super::{clock, link};
+use super::clock::Clock;
+use super::link;
 
 /// How long a connection may take to come about.
 const DIAL_TIME: Duration = Duration::from_secs(10);
@@ -25,7 +26,12 @@ const BATCH: usize = 16;
 pub(super) type Alive = mpsc::Sender<()>;
 
 /// Does what the router asks for.
-pub(super) async fn serve(requests: Inbox<ShellRequest>, source: Option<IpAddr>, alive: Alive) {
+pub(super) async fn serve(
+    requests: Inbox<ShellRequest>,
+    source: Option<IpAddr>,
+    clock: Clock,
+    alive: Alive,
+) {
     let places = Arc::new(Semaphore::new(MAX_DIALS));
     let mut batch = Vec::new();
     loop {
@@ -45,14 +51,14 @@ pub(super) async fn serve(requests: Inbox<ShellRequest>, source: Option<IpAddr>,
             match request {
                 ShellRequest::Dial { address, link } => {
                     let place = Arc::clone(&places).acquire_owned().await;
-                    let alive = alive.clone();
+                    let (clock, alive) = (clock.clone(), alive.clone());
                     tokio::spawn(async move {
                         let socket = tokio::time::timeout(DIAL_TIME, dial(address, source)).await;
                         drop(place);
                         if let Ok(Ok(socket)) = socket {
-                            link::run(*link, socket).await;
+                            link::run(*link, socket, clock).await;
                         } else {
-                            give_up(*link).await;
+                            give_up(*link, &clock).await;
                         }
                         drop(alive);
                     });
@@ -63,7 +69,12 @@ pub(super) async fn serve(requests: Inbox<ShellRequest>, source: Option<IpAddr>,
 }
 
 /// Takes connections in, as long as the router wants them.
-pub(super) async fn accept(listener: TcpListener, handle: RouterHandle, alive: Alive) {
+pub(super) async fn accept(
+    listener: TcpListener,
+    handle: RouterHandle,
+    clock: Clock,
+    alive: Alive,
+) {
     loop {
         let (socket, from) = match listener.accept().await {
             Ok(accepted) => accepted,
@@ -75,11 +86,11 @@ pub(super) async fn accept(listener: TcpListener, handle: RouterHandle, alive: A
         };
         let from = SocketAddr::new(from.ip().to_canonical(), from.port());
         if link::prepare(&socket).is_ok()
-            && let Ok(link) = handle.accept(from, clock::now())
+            && let Ok(link) = handle.accept(from, clock.now())
         {
-            let alive = alive.clone();
+            let (clock, alive) = (clock.clone(), alive.clone());
             tokio::spawn(async move {
-                link::run(link, socket).await;
+                link::run(link, socket, clock).await;
                 drop(alive);
             });
         }
@@ -101,10 +112,10 @@ async fn dial(to: SocketAddr, source: Option<IpAddr>) -> io::Result<TcpStream> {
 }
 
 /// Lets a link without a socket tell that nothing came of it.
-async fn give_up(mut link: LinkPart) {
-    link.handle_end(clock::now());
+async fn give_up(mut link: LinkPart, clock: &Clock) {
+    link.handle_end(clock.now());
     while !link.is_closed() {
-        link.step(clock::now());
+        link.step(clock.now());
         if !link.is_closed() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }

@@ -8,18 +8,21 @@ use ramson_proto::Now;
 use ramson_wire::Instant;
 use tokio::time::Sleep;
 
-use super::clock;
+use super::clock::Clock;
 
 /// Steps of one part before others have their turn.
 const STEPS: usize = 4;
 
 /// Runs a part for ever. `step` takes its batch, leaves the waker and says when it wants to be
 /// called again and whether there is something to do already.
-pub(super) async fn drive(mut step: impl FnMut(Now, &Waker) -> (Option<Instant>, bool)) {
+pub(super) async fn drive(
+    clock: Clock,
+    mut step: impl FnMut(Now, &Waker) -> (Option<Instant>, bool),
+) {
     let mut alarm = Alarm::new();
     poll_fn(move |context| -> Poll<()> {
         for _ in 0..STEPS {
-            let now = clock::now();
+            let now = clock.now();
             let (next, more) = step(now, context.waker());
             if !more && alarm.poll(next, now.instant, context).is_pending() {
                 return Poll::Pending;
