@@ -41,6 +41,9 @@ pub(crate) struct Up {
     /// How many of our own routers are floodfills.
     #[arg(long, default_value_t = 0, value_name = "N")]
     ramson_floodfills: usize,
+    /// The other routers are ends only: all hops and floodfills are ours.
+    #[arg(long)]
+    ends: bool,
     /// Build our own routers for speed.
     #[arg(long)]
     release: bool,
@@ -93,6 +96,7 @@ impl Up {
             floodfills: self.ramson_floodfills,
             release: self.release,
         };
+        spec.ends = self.ends;
         let network = Network::start(spec)?;
         let state = network.state();
         state.save()?;
@@ -129,6 +133,7 @@ impl Up {
             .args(["--minutes", &self.minutes.to_string()])
             .args(["--ramson", &self.ramson.to_string()])
             .args(["--ramson-floodfills", &self.ramson_floodfills.to_string()])
+            .args(self.ends.then_some("--ends"))
             .args(self.release.then_some("--release"))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -15,7 +15,7 @@ mod router;
 mod sam;
 mod state;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -24,6 +24,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 
+use self::config::Role;
 use crate::peers::{self, Peer};
 use folder::NetworkFolder;
 use namespace::Namespace;
@@ -53,6 +54,8 @@ pub struct NetworkSpec {
     pub routers: usize,
     /// Our own routers beside them; they have no SAM bridge and are counted apart.
     pub ramson: RamsonSpec,
+    /// The routers of that kind are ends only: all hops and floodfills are ours.
+    pub ends: bool,
     /// Whether [`Network::start`] returns only after a stream has crossed the network.
     pub wait_until_ready: bool,
 }
@@ -64,6 +67,7 @@ impl NetworkSpec {
             peer,
             routers,
             ramson: RamsonSpec::default(),
+            ends: false,
             wait_until_ready: true,
         }
     }
@@ -73,6 +77,11 @@ impl NetworkSpec {
     fn line_up(&self) -> Result<Vec<Peer>> {
         let least = if self.peer == Peer::Emissary {
             FLOODFILLS + 2
+        } else if self.ends {
+            if self.peer == Peer::Old || self.ramson.routers == 0 {
+                bail!("ends need ramson routers between them, and i2pd from 2.51 on");
+            }
+            2
         } else {
             FLOODFILLS
         };
@@ -167,6 +176,11 @@ impl Network {
             }
             Peer::Current | Peer::Stable | Peer::Emissary => None,
         };
+        // One connection at a time is what i2pd takes of one address.
+        let own_address = |index: usize| {
+            let host = u8::try_from(index + 1).unwrap_or(u8::MAX);
+            IpAddr::from([127, ports.network_id(), 1, host])
+        };
         let mut routers = Vec::new();
         for (index, (peer, ports)) in line_up.into_iter().zip(ports.routers()).enumerate() {
             let floodfill = floodfills.as_ref().filter(|_| peer != spec.peer);
@@ -176,12 +190,15 @@ impl Network {
                 peer,
                 installation: floodfill.unwrap_or(&installation),
                 ports,
-                floodfill: match spec.peer {
+                role: match spec.peer {
+                    _ if spec.ends => Role::End,
                     // The first and the last, which the check for readiness uses, are not: a
                     // floodfill of this age may keep a LeaseSet of its own to itself.
-                    Peer::Old => (1..=FLOODFILLS).contains(&index),
-                    _ => peer != Peer::Emissary,
+                    Peer::Old if !(1..=FLOODFILLS).contains(&index) => Role::Router,
+                    _ if peer == Peer::Emissary => Role::Router,
+                    _ => Role::Floodfill,
                 },
+                address: (own.routers > 0).then(|| own_address(index)),
                 namespace: namespace.clone(),
             })?);
         }
@@ -192,7 +209,12 @@ impl Network {
                 let home = folder.path().join(format!("ramson-{index}"));
                 let floodfill = index < own.floodfills;
                 ramson.push(RamsonProcess::create(
-                    index, &home, program, ports, floodfill,
+                    index,
+                    &home,
+                    program,
+                    own_address(spec.routers + index),
+                    ports,
+                    floodfill,
                 )?);
             }
         }

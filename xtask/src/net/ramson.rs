@@ -1,7 +1,7 @@
 //! Our own routers in a network: built from this workspace, without a SAM bridge.
 
 use std::ffi::OsString;
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -86,11 +86,12 @@ impl RamsonProcess {
         index: usize,
         home: &Path,
         program: &Path,
+        address: IpAddr,
         ports: RouterPorts,
         floodfill: bool,
     ) -> Result<Self> {
         let access = RamsonAccess {
-            transport: SocketAddr::from((Ipv4Addr::LOCALHOST, ports.transport)),
+            transport: SocketAddr::new(address, ports.transport),
             floodfill,
             log: home.join("output.log"),
             config: home.join("router.toml"),

@@ -11,6 +11,7 @@ use data_encoding::{BASE32_NOPAD, Encoding, Specification};
 use rustix::process::Signal;
 use sha2::{Digest, Sha256};
 
+use super::config::Role;
 use super::namespace::{Forward, Namespace, Way, Ways};
 use super::ports::RouterPorts;
 use super::sam::SamSocket;
@@ -29,7 +30,9 @@ pub(super) struct RouterPlan<'a> {
     pub(super) peer: Peer,
     pub(super) installation: &'a Installation,
     pub(super) ports: RouterPorts,
-    pub(super) floodfill: bool,
+    pub(super) role: Role,
+    /// Where other routers reach it, if that is not where programs do.
+    pub(super) address: Option<IpAddr>,
     /// Where it runs, unless on 127.0.0.1 like everybody else.
     pub(super) namespace: Option<Arc<Namespace>>,
 }
@@ -95,7 +98,8 @@ impl RouterProcess {
             peer,
             installation,
             ports,
-            floodfill,
+            role,
+            address: own_address,
             namespace,
         } = plan;
         let outside = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -104,6 +108,7 @@ impl RouterProcess {
         } else {
             outside
         };
+        let transport = own_address.unwrap_or(address);
         let data = home.join("data");
         std::fs::create_dir_all(&data)
             .with_context(|| format!("cannot create {}", data.display()))?;
@@ -116,7 +121,7 @@ impl RouterProcess {
             output.clone()
         } else {
             let log = home.join("i2pd.log");
-            let text = config::i2pd(address, ports, floodfill, |key| installation.knows(key));
+            let text = config::i2pd((transport, address), ports, role, |key| installation.knows(key));
             let file = home.join("i2pd.conf");
             std::fs::write(&file, text)?;
             for (option, path) in [
@@ -141,7 +146,7 @@ impl RouterProcess {
             peer,
             sam: SocketAddr::new(outside, sam),
             sam_udp: SocketAddr::new(outside, sam_udp),
-            transport: SocketAddr::new(address, ports.transport),
+            transport: SocketAddr::new(transport, ports.transport),
             log,
             data,
         };

@@ -320,6 +320,7 @@ impl Core {
 
     /// A message for this router itself.
     fn receive(&mut self, origin: Origin, message: I2npMessage, now: Now) {
+        tracing::trace!(kind = ?message.kind(), id = message.id(), ?origin, "for us");
         // Clocks differ, and messages are told in whole seconds.
         let early = message.expires() > now.unix + Duration::from_secs(180);
         if early || message.expires() + Duration::from_secs(60) < now.unix {
@@ -437,6 +438,7 @@ impl Core {
 
     /// Counts something that came to nothing.
     fn drop(&mut self, reason: DropReason) {
+        tracing::debug!(?reason, "dropped");
         *self.drops.entry(reason).or_default() += 1;
     }
 }
