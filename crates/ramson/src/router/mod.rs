@@ -14,6 +14,9 @@ mod net;
 
 mod part;
 
+mod report;
+pub use report::RouterReport;
+
 mod seed;
 
 mod storage;
@@ -24,23 +27,26 @@ mod testing;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::task::Waker;
 use std::time::Duration;
 
 use ramson_crypto::Random;
 use ramson_router::Router;
 use ramson_sam::aio;
-use ramson_wire::UnixTime;
+use ramson_wire::{Instant, UnixTime};
 use tokio::net::TcpListener;
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
 
 use self::clock::Clock;
+use self::report::{RelayReport, Traffic};
 use self::seed::Seed;
 use self::storage::DataFolder;
 
 pub use ramson_router::{
-    DropReason, RouterConfig, RouterHandle, RouterStatus, TransitLimits, TunnelSettings,
+    DropReason, RelayCounters, RouterConfig, RouterHandle, RouterStatus, TransitLimits,
+    TunnelSettings,
 };
 
 /// How often it is looked at whether the RouterInfo has changed.
@@ -72,13 +78,23 @@ pub struct RouterSettings {
 pub struct RunningRouter {
     handle: RouterHandle,
     local: Option<SocketAddr>,
-    runtime: Option<Runtime>,
+    started: Instant,
+    reports: Vec<RelayReport>,
+    traffic: Arc<Traffic>,
+    _threads: Threads,
     services: Vec<AbortHandle>,
     /// Nothing can be sent any more when all links have ended and this is gone, too.
     alive: Option<net::Alive>,
     links: mpsc::Receiver<()>,
     stored: watch::Receiver<u64>,
     seeded: usize,
+}
+
+/// What all tasks of a router have in common.
+#[derive(Debug, Clone)]
+struct Shared {
+    clock: Clock,
+    traffic: Arc<Traffic>,
 }
 
 impl RunningRouter {
@@ -96,12 +112,7 @@ impl RunningRouter {
             threads,
         } = settings;
         let folder = Arc::new(DataFolder::open(&data)?);
-        let runtime = Builder::new_multi_thread()
-            .worker_threads(threads.max(1))
-            .thread_name("ramson-router")
-            .enable_all()
-            .build()
-            .map_err(RouterError::Threads)?;
+        let (own_threads, runtime) = Threads::start(threads)?;
         let _inside = runtime.enter();
         let listener = match listen.or_else(|| config.published.map(any_address)) {
             Some(address) => Some(bind(address)?),
@@ -125,29 +136,38 @@ impl RunningRouter {
             handle,
         } = router;
         folder.write_info(&handle.router_info())?;
-        let clock = Clock::new(handle.clock());
+        let shared = Shared {
+            clock: Clock::new(handle.clock()),
+            traffic: Arc::default(),
+        };
 
         let (alive, links) = mpsc::channel(1);
-        runtime.spawn(part::drive(clock.clone(), move |now, waker| {
+        runtime.spawn(part::drive(shared.clock.clone(), move |now, waker| {
             (core.step(now), core.register(waker))
         }));
+        let mut reports = Vec::new();
         for mut relay in relays {
-            runtime.spawn(part::drive(clock.clone(), move |now, waker| {
-                (relay.step(now), relay.register(waker))
-            }));
+            let report = RelayReport::default();
+            reports.push(report.clone());
+            let step = move |now, waker: &Waker| {
+                let next = relay.step(now);
+                report.set(relay.counters());
+                (next, relay.register(waker))
+            };
+            runtime.spawn(part::drive(shared.clock.clone(), step));
         }
         let mut services = Vec::new();
         let (tell_stored, stored) = watch::channel(0);
         runtime.spawn(net::serve(
             requests,
             source,
-            clock.clone(),
+            shared.clone(),
             Arc::clone(&folder),
             tell_stored,
             alive.downgrade(),
         ));
         if let Some(listener) = listener {
-            let accept = net::accept(listener, handle.clone(), clock, alive.clone());
+            let accept = net::accept(listener, handle.clone(), shared.clone(), alive.clone());
             services.push(runtime.spawn(accept).abort_handle());
         }
         // Last: others may come while this is read.
@@ -168,7 +188,10 @@ impl RunningRouter {
         Ok(Self {
             handle,
             local,
-            runtime: Some(runtime),
+            started: now.instant,
+            reports,
+            traffic: shared.traffic,
+            _threads: own_threads,
             services,
             alive: Some(alive),
             links,
@@ -192,6 +215,19 @@ impl RunningRouter {
         self.seeded
     }
 
+    /// A snapshot of all its parts.
+    pub fn report(&self) -> RouterReport {
+        let [received_bytes, sent_bytes] = self.traffic.totals();
+        RouterReport {
+            status: self.handle.status(),
+            relays: self.reports.iter().map(RelayReport::get).collect(),
+            received_bytes,
+            sent_bytes,
+            uptime: aio::now().saturating_since(self.started),
+            clock_offset_ms: self.handle.clock().offset_ms(),
+        }
+    }
+
     /// Ends it: nobody is let in any more, peers are told, and files are written. Waits for that at
     /// most `patience`.
     pub async fn stop(mut self, patience: Duration) {
@@ -208,9 +244,26 @@ impl RunningRouter {
     }
 }
 
-impl Drop for RunningRouter {
+/// The router's own runtime.
+#[derive(Debug)]
+struct Threads(Option<Runtime>);
+
+impl Threads {
+    fn start(count: usize) -> Result<(Self, Handle), RouterError> {
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(count.max(1))
+            .thread_name("ramson-router")
+            .enable_all()
+            .build()
+            .map_err(RouterError::Threads)?;
+        let handle = runtime.handle().clone();
+        Ok((Self(Some(runtime)), handle))
+    }
+}
+
+impl Drop for Threads {
     fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
+        if let Some(runtime) = self.0.take() {
             // Also from within another runtime, which must not block.
             runtime.shutdown_background();
         }

@@ -11,8 +11,8 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{Semaphore, mpsc, watch};
 
 use super::clock::Clock;
-use super::link;
 use super::storage::DataFolder;
+use super::{Shared, link};
 
 /// How long a connection may take to come about.
 const DIAL_TIME: Duration = Duration::from_secs(10);
@@ -30,7 +30,7 @@ pub(super) type Alive = mpsc::Sender<()>;
 pub(super) async fn serve(
     requests: Inbox<ShellRequest>,
     source: Option<IpAddr>,
-    clock: Clock,
+    shared: Shared,
     folder: Arc<DataFolder>,
     stored: watch::Sender<u64>,
     alive: mpsc::WeakSender<()>,
@@ -56,7 +56,7 @@ pub(super) async fn serve(
                     let place = Arc::clone(&places).acquire_owned().await;
                     // At the end nothing is dialled any more.
                     let alive = alive.upgrade();
-                    let clock = clock.clone();
+                    let shared = shared.clone();
                     tokio::spawn(async move {
                         let dial = async {
                             alive.as_ref()?;
@@ -66,8 +66,8 @@ pub(super) async fn serve(
                         let socket = dial.await;
                         drop(place);
                         match socket {
-                            Some(socket) => link::run(*link, socket, clock).await,
-                            None => give_up(*link, &clock).await,
+                            Some(socket) => link::run(*link, socket, shared).await,
+                            None => give_up(*link, &shared.clock).await,
                         }
                         drop(alive);
                     });
@@ -90,7 +90,7 @@ pub(super) async fn serve(
 pub(super) async fn accept(
     listener: TcpListener,
     handle: RouterHandle,
-    clock: Clock,
+    shared: Shared,
     alive: Alive,
 ) {
     loop {
@@ -104,11 +104,11 @@ pub(super) async fn accept(
         };
         let from = SocketAddr::new(from.ip().to_canonical(), from.port());
         if link::prepare(&socket).is_ok()
-            && let Ok(link) = handle.accept(from, clock.now())
+            && let Ok(link) = handle.accept(from, shared.clock.now())
         {
-            let (clock, alive) = (clock.clone(), alive.clone());
+            let (shared, alive) = (shared.clone(), alive.clone());
             tokio::spawn(async move {
-                link::run(link, socket, clock).await;
+                link::run(link, socket, shared).await;
                 drop(alive);
             });
         }
