@@ -1,6 +1,7 @@
 //! Whole routers on loopback.
 
 #![cfg(feature = "router")]
+#![allow(clippy::unwrap_used)]
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;

@@ -87,7 +87,8 @@ impl LinkTask {
             let wrote = self.write(context, now);
             if self.link.is_closed() {
                 let until = *self.linger.get_or_insert(now.instant + LINGER);
-                if self.output.is_empty() || until <= now.instant {
+                let written = self.output.is_empty() && !wrote;
+                if written || until <= now.instant {
                     return Poll::Ready(());
                 }
                 next = Some(next.map_or(until, |next| next.min(until)));

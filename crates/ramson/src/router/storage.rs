@@ -37,7 +37,10 @@ impl DataFolder {
             path: path.to_owned(),
             source,
         };
-        std::fs::create_dir_all(path).map_err(error)?;
+        let mut builder = std::fs::DirBuilder::new();
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.recursive(true).create(path).map_err(error)?;
         let file = path.join("router.keys");
         let secret = keys::open_secret(&file, new_keys)?;
         let Some((keys, seal_key)) = decode(&secret.bytes) else {
