@@ -7,7 +7,7 @@ use ramson_proto::ntcp2::{AcceptConfig, Admission, AdmissionLimits, Connection, 
 use ramson_wire::{EncodeError, RouterHash, RouterInfo, Verified};
 
 use crate::config::{RouterConfig, TransitLimits};
-use crate::core::{Core, CoreMessage, OwnRouter, RouterKeys, RouterStatus, ShellRequest};
+use crate::core::{Core, CoreMessage, LookupOutcome, OwnRouter, RouterKeys, RouterStatus, ShellRequest};
 use crate::inbox::{Inbox, Sender};
 use crate::link::{LinkEnv, LinkPart};
 use crate::relay::{RelaySenders, RelayShard};
@@ -139,6 +139,12 @@ impl RouterHandle {
     /// Gives the router RouterInfos to begin with.
     pub fn seed(&self, infos: Vec<Verified<RouterInfo>>) -> bool {
         self.core.post(CoreMessage::Seed(infos)).is_ok()
+    }
+
+    /// Asks the floodfills for a router's RouterInfo, also when one is known; the outcome is posted
+    /// to `reply`. Says whether there was room for the question.
+    pub fn look_up(&self, router: RouterHash, reply: Sender<LookupOutcome>) -> bool {
+        self.core.post(CoreMessage::LookUp { router, reply }).is_ok()
     }
 
     /// The last snapshot.

@@ -45,6 +45,7 @@ use crate::link::{LinkCommand, LinkEnv, LinkId, LinkPart};
 use crate::peer::PeerHandle;
 use crate::relay::{RelayMessage, RelaySenders, seconds_up};
 
+pub use self::lookups::LookupOutcome;
 pub use self::netdb::StoreRefusal;
 pub use self::own::RouterKeys;
 pub use self::status::{DropReason, RouterStatus};
@@ -107,6 +108,11 @@ pub(crate) enum CoreMessage {
     TunnelExpired(TunnelId),
     /// RouterInfos to begin with, or those from our own disk.
     Seed(Vec<Verified<RouterInfo>>),
+    /// Ask the floodfills for a router's RouterInfo.
+    LookUp {
+        router: RouterHash,
+        reply: Sender<LookupOutcome>,
+    },
     /// Changed limits.
     Limits(crate::TransitLimits),
     /// Refuse new transit.
@@ -288,6 +294,7 @@ impl Core {
                     self.netdb.seed_router(info, now);
                 }
             }
+            CoreMessage::LookUp { router, reply } => self.look_up_for(router, reply, now),
             CoreMessage::Limits(limits) => self.config.transit = limits,
             CoreMessage::Drain => self.draining = true,
             CoreMessage::Stop => self.links.close_all(TerminationReason::Shutdown),
