@@ -25,6 +25,9 @@ mod pipe;
 
 mod progress;
 
+#[cfg(feature = "router")]
+mod router;
+
 mod run;
 pub use run::main;
 

@@ -35,6 +35,18 @@ impl Aes256 {
         self.0.decrypt_block(block.into());
     }
 
+    /// Encrypts each block on its own, in place: many in little more than the time of one.
+    pub fn encrypt_blocks(&self, blocks: &mut [[u8; BLOCK_LEN]]) {
+        self.0
+            .encrypt_blocks(Array::cast_slice_from_core_mut(blocks));
+    }
+
+    /// Decrypts each block on its own, in place: many in little more than the time of one.
+    pub fn decrypt_blocks(&self, blocks: &mut [[u8; BLOCK_LEN]]) {
+        self.0
+            .decrypt_blocks(Array::cast_slice_from_core_mut(blocks));
+    }
+
     /// Encrypts `data` in place with CBC.
     ///
     /// # Errors
@@ -45,10 +57,36 @@ impl Aes256 {
         iv: &[u8; BLOCK_LEN],
         data: &mut [u8],
     ) -> Result<(), BlockLengthError> {
-        let blocks = blocks_of(data)?;
-        self.0.encrypt_with_backend(CbcEncrypt {
-            chains: [Chain { last: *iv, blocks }],
-        });
+        self.cbc_encrypt_batch(&mut [CbcJob { iv: *iv, data }])
+    }
+
+    /// Encrypts messages of this one key in place with CBC, each as [`Aes256::cbc_encrypt`] does.
+    ///
+    /// Goes through up to eight messages side by side, which takes a fraction of the time if they
+    /// are equally long: within a message no block can begin before the one ahead is done.
+    ///
+    /// # Errors
+    ///
+    /// If the data of a job is no number of whole blocks; then all jobs are as they were.
+    pub fn cbc_encrypt_batch(&self, jobs: &mut [CbcJob<'_>]) -> Result<(), BlockLengthError> {
+        for job in jobs.iter_mut() {
+            blocks_of(job.data)?;
+        }
+        let (eights, rest) = jobs.as_chunks_mut::<8>();
+        let (fours, rest) = rest.as_chunks_mut::<4>();
+        let (twos, ones) = rest.as_chunks_mut::<2>();
+        for jobs in eights {
+            self.0.encrypt_with_backend(CbcEncrypt { jobs });
+        }
+        for jobs in fours {
+            self.0.encrypt_with_backend(CbcEncrypt { jobs });
+        }
+        for jobs in twos {
+            self.0.encrypt_with_backend(CbcEncrypt { jobs });
+        }
+        for jobs in ones.as_chunks_mut::<1>().0 {
+            self.0.encrypt_with_backend(CbcEncrypt { jobs });
+        }
         Ok(())
     }
 
@@ -75,6 +113,14 @@ impl fmt::Debug for Aes256 {
     }
 }
 
+/// One message of a batch, for [`Aes256::cbc_encrypt_batch`].
+pub struct CbcJob<'a> {
+    /// The initialization vector.
+    pub iv: [u8; BLOCK_LEN],
+    /// Whole blocks, encrypted in place.
+    pub data: &'a mut [u8],
+}
+
 /// Data for CBC is no number of whole blocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("{0} bytes are no number of whole blocks")]
@@ -92,36 +138,33 @@ fn xor(left: &[u8; BLOCK_LEN], right: &[u8; BLOCK_LEN]) -> [u8; BLOCK_LEN] {
     (u128::from_ne_bytes(*left) ^ u128::from_ne_bytes(*right)).to_ne_bytes()
 }
 
-/// One message on its way through CBC: the blocks still to come and the ciphertext before them.
-struct Chain<'a> {
-    last: [u8; BLOCK_LEN],
-    blocks: &'a mut [[u8; BLOCK_LEN]],
+/// Encrypts `N` messages side by side: the processor works on all of them, since they do not wait
+/// for each other.
+struct CbcEncrypt<'a, 'b, const N: usize> {
+    jobs: &'a mut [CbcJob<'b>; N],
 }
 
-/// Encrypts `N` equally long messages side by side. Within a message each block waits for the one
-/// before it; the messages do not wait for each other, and the processor works on all of them.
-struct CbcEncrypt<'a, const N: usize> {
-    chains: [Chain<'a>; N],
-}
-
-impl<const N: usize> BlockSizeUser for CbcEncrypt<'_, N> {
+impl<const N: usize> BlockSizeUser for CbcEncrypt<'_, '_, N> {
     type BlockSize = U16;
 }
 
-impl<const N: usize> BlockCipherEncClosure for CbcEncrypt<'_, N> {
+impl<const N: usize> BlockCipherEncClosure for CbcEncrypt<'_, '_, N> {
     // All the work is in here, because here the processor's instructions are known.
     #[inline(always)]
     fn call<B: BlockCipherEncBackend<BlockSize = U16>>(self, backend: &B) {
-        let mut state = [Block::default(); N];
+        // The last ciphertext of each message, and then its next.
+        let mut state = self.jobs.each_ref().map(|job| Block::from(job.iv));
         let mut lanes = self
-            .chains
-            .map(|chain| (chain.last, chain.blocks.iter_mut()));
-        loop {
-            for ((last, blocks), state) in lanes.iter_mut().zip(&mut state) {
-                let Some(block) = blocks.as_slice().first() else {
-                    return;
-                };
-                *state = xor(last, block).into();
+            .jobs
+            .each_mut()
+            .map(|job| job.data.as_chunks_mut().0.iter_mut());
+        let common = lanes.iter().map(|lane| lane.len()).min().unwrap_or(0);
+        for _ in 0..common {
+            let blocks = lanes.each_mut().map(Iterator::next);
+            for (state, block) in state.iter_mut().zip(&blocks) {
+                if let Some(block) = block {
+                    *state = xor(state.as_ref(), block).into();
+                }
             }
             let (wide, single) = Array::<_, B::ParBlocksSize>::slice_as_chunks_mut(&mut state);
             for blocks in wide {
@@ -130,11 +173,18 @@ impl<const N: usize> BlockCipherEncClosure for CbcEncrypt<'_, N> {
             for block in single {
                 backend.encrypt_block_inplace(block);
             }
-            for ((last, blocks), state) in lanes.iter_mut().zip(&state) {
-                *last = (*state).into();
-                if let Some(block) = blocks.next() {
-                    *block = *last;
+            for (state, block) in state.iter().zip(blocks) {
+                if let Some(block) = block {
+                    *block = (*state).into();
                 }
+            }
+        }
+        // What some messages have more than the shortest.
+        for (state, lane) in state.iter_mut().zip(lanes) {
+            for block in lane {
+                *state = xor(state.as_ref(), block).into();
+                backend.encrypt_block_inplace(state);
+                *block = (*state).into();
             }
         }
     }
@@ -239,6 +289,26 @@ mod tests {
     }
 
     #[test]
+    fn a_batch_with_half_a_block_is_left_alone() {
+        let (mut whole, mut half) = ([7; 32], [7; 24]);
+        let mut jobs = [
+            CbcJob {
+                iv: [0; 16],
+                data: &mut whole,
+            },
+            CbcJob {
+                iv: [0; 16],
+                data: &mut half,
+            },
+        ];
+        assert_eq!(
+            Aes256::new(&[1; 32]).cbc_encrypt_batch(&mut jobs),
+            Err(BlockLengthError(24))
+        );
+        assert_eq!((whole, half), ([7; 32], [7; 24]));
+    }
+
+    #[test]
     fn debug_shows_nothing_of_the_key() {
         assert_eq!(format!("{:?}", Aes256::new(&[7; 32])), "Aes256(..)");
     }
@@ -257,6 +327,48 @@ mod tests {
             prop_assert!(data.is_empty() || copy != data);
             aes.cbc_decrypt(&iv, &mut copy).unwrap();
             prop_assert_eq!(copy, data);
+        }
+
+        #[test]
+        fn many_blocks_are_one_by_one(
+            key: [u8; 32], blocks in proptest::collection::vec(any::<[u8; 16]>(), 0..150),
+        ) {
+            let aes = Aes256::new(&key);
+            let (mut many, mut single) = (blocks.clone(), blocks.clone());
+            aes.encrypt_blocks(&mut many);
+            single.iter_mut().for_each(|block| aes.encrypt_block(block));
+            prop_assert_eq!(&many, &single);
+            aes.decrypt_blocks(&mut many);
+            single.iter_mut().for_each(|block| aes.decrypt_block(block));
+            prop_assert_eq!(&many, &blocks);
+            prop_assert_eq!(&single, &blocks);
+        }
+
+        /// Any number of messages, mostly of one length.
+        #[test]
+        fn a_batch_is_one_by_one(
+            key: [u8; 32],
+            blocks in 0..70usize,
+            messages in proptest::collection::vec((any::<[u8; 16]>(), 0..10usize, any::<u8>()), 0..20),
+        ) {
+            let aes = Aes256::new(&key);
+            let mut batch: Vec<([u8; 16], Vec<u8>)> = messages
+                .into_iter()
+                .map(|(iv, odd, filler)| {
+                    let blocks = if odd == 0 { blocks / 2 } else { blocks };
+                    (iv, vec![filler; blocks * 16])
+                })
+                .collect();
+            let mut single = batch.clone();
+            for (iv, data) in &mut single {
+                aes.cbc_encrypt(iv, data).unwrap();
+            }
+            let mut jobs: Vec<CbcJob<'_>> = batch
+                .iter_mut()
+                .map(|(iv, data)| CbcJob { iv: *iv, data })
+                .collect();
+            aes.cbc_encrypt_batch(&mut jobs).unwrap();
+            prop_assert_eq!(batch, single);
         }
 
         /// CBC by its definition, out of single blocks.

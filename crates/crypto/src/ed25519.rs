@@ -1,16 +1,23 @@
 use std::fmt;
+use std::sync::Arc;
 
-use ed25519_dalek::Signer;
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use zeroize::Zeroizing;
 
 use crate::random;
 use crate::signature::SignatureError;
 
-/// An Ed25519 private key (RFC 8032), zeroed when dropped.
+/// An Ed25519 private key (RFC 8032), zeroed when the last clone is dropped.
 ///
 /// Its I2P form is the 32-byte seed, of which the public key is computed.
 #[derive(Clone)]
-pub struct SigningKey(ed25519_dalek::SigningKey);
+pub struct SigningKey(Arc<Inner>);
+
+struct Inner {
+    seed: Zeroizing<[u8; 32]>,
+    pair: Ed25519KeyPair,
+    public: [u8; 32],
+}
 
 impl SigningKey {
     /// Makes a new key from the operating system's random source.
@@ -26,24 +33,36 @@ impl SigningKey {
 
     /// Returns the key of this seed.
     pub fn from_seed(seed: &[u8; 32]) -> Self {
-        Self(ed25519_dalek::SigningKey::from_bytes(seed))
+        let pair = Ed25519KeyPair::from_seed_unchecked(seed)
+            .expect("any 32 bytes are the seed of an Ed25519 key");
+        let public = pair.public_key().as_ref();
+        let public = public
+            .try_into()
+            .expect("Ed25519 public keys have 32 bytes");
+        Self(Arc::new(Inner {
+            seed: Zeroizing::new(*seed),
+            pair,
+            public,
+        }))
     }
 
     /// Returns the seed, to be stored.
     pub fn seed(&self) -> Zeroizing<[u8; 32]> {
-        Zeroizing::new(self.0.to_bytes())
+        self.0.seed.clone()
     }
 
     /// Returns the public key.
     pub fn public(&self) -> [u8; 32] {
-        self.0.verifying_key().to_bytes()
+        self.0.public
     }
 
     /// Signs `message`.
     pub fn sign(&self, message: &[u8]) -> [u8; 64] {
         #[cfg(feature = "simulation")]
         crate::simulation::count(|work| work.signed += 1);
-        self.0.sign(message).to_bytes()
+        let signature = self.0.pair.sign(message);
+        let signature = signature.as_ref().try_into();
+        signature.expect("Ed25519 signatures have 64 bytes")
     }
 }
 

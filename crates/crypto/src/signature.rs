@@ -51,7 +51,7 @@ impl SignatureKind {
 
 /// A public key of any kind, found to be one, that checks signatures.
 ///
-/// Making one costs up to a tenth of a check with elliptic curves and half of one with DSA: keep
+/// Making one costs little beside a check with elliptic curves, but most of a check with DSA: keep
 /// it where several signatures of one key come.
 #[derive(Clone)]
 pub struct VerifyingKey {

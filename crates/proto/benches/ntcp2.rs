@@ -8,11 +8,10 @@ use bytes::BytesMut;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use ramson_crypto::x25519::PrivateKey;
 use ramson_crypto::{AeadKey, Random, SigningKey};
-use ramson_proto::Now;
 use ramson_proto::ntcp2::{
     AcceptConfig, Connection, DialConfig, Event, LinkConfig, LinkMessage, LocalRouter, Priority,
-    Sensitive,
 };
+use ramson_proto::{Now, Sensitive};
 use ramson_wire::{
     Instant, Mapping, MessageType, Ntcp2Address, RouterIdentity, RouterInfoBuilder, UnixTime,
 };

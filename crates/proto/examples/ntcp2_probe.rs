@@ -26,11 +26,11 @@ use std::time::{Duration, Instant as Clock, SystemTime};
 use bytes::BytesMut;
 use ramson_crypto::x25519::PrivateKey;
 use ramson_crypto::{Random, SigningKey};
-use ramson_proto::Now;
 use ramson_proto::ntcp2::{
     AcceptConfig, Admission, AdmissionLimits, Connection, DialConfig, Event, LinkConfig,
-    LocalRouter, Sensitive,
+    LocalRouter,
 };
+use ramson_proto::{Now, Sensitive};
 use ramson_wire::ntcp2::TerminationReason;
 use ramson_wire::{
     Instant, Mapping, Ntcp2Address, RouterIdentity, RouterInfo, RouterInfoBuilder, UnixTime,

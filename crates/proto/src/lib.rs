@@ -5,7 +5,12 @@
 //! from the layer above; `poll_transmit`, `poll_event` and `poll_timeout` with
 //! `handle_timeout(now)`. The router joins them; a shell or a simulator drives them.
 
+mod sensitive;
+pub use sensitive::Sensitive;
+
 mod time;
 pub use time::Now;
 
+pub mod garlic;
 pub mod ntcp2;
+pub mod tunnel;

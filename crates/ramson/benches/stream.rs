@@ -27,6 +27,8 @@ use tokio::net::TcpStream;
 const BRIDGE: &str = "RAMSON_BENCH_BRIDGE";
 const BUFFER: usize = 64 * 1024;
 const GB: f64 = 1e9;
+/// What one of the two carries before it is the other's turn.
+const SLICE: u64 = 50_000_000;
 
 fn main() {
     if std::env::var_os(BRIDGE).is_some() {
@@ -91,7 +93,8 @@ async fn take(from: &mut (impl AsyncRead + Unpin), bytes: u64) {
     let mut buffer = vec![0; BUFFER];
     let mut left = bytes;
     while left > 0 {
-        let count = from.read(&mut buffer).await.unwrap() as u64;
+        let most = left.min(BUFFER as u64) as usize;
+        let count = from.read(&mut buffer[..most]).await.unwrap() as u64;
         assert!(count > 0, "the stream ended");
         left -= count;
     }
@@ -166,10 +169,21 @@ async fn say(tcp: &mut TcpStream, line: &str) {
 }
 
 /// What one transfer took.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 struct Cost {
-    megabytes_per_s: f64,
-    cpu_s_per_gb: f64,
+    bytes: u64,
+    time: Duration,
+    cpu: Duration,
+}
+
+impl Cost {
+    fn megabytes_per_s(&self) -> f64 {
+        self.bytes as f64 / 1e6 / self.time.as_secs_f64()
+    }
+
+    fn cpu_s_per_gb(&self) -> f64 {
+        self.cpu.as_secs_f64() / (self.bytes as f64 / GB)
+    }
 }
 
 /// User and system time of this process.
@@ -178,43 +192,78 @@ fn cpu() -> Duration {
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
-async fn transfer(
-    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+/// A stream on which a transfer goes on, slice by slice.
+struct Transfer<S> {
+    stream: S,
+    upload: bool,
+    cost: Cost,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Transfer<S> {
+    async fn begin(mut stream: S, upload: bool, bytes: u64) -> Self {
+        let direction = if upload { b'u' } else { b'd' };
+        stream.write_u8(direction).await.unwrap();
+        stream.write_u64(bytes).await.unwrap();
+        Self {
+            stream,
+            upload,
+            cost: Cost::default(),
+        }
+    }
+
+    async fn slice(&mut self, bytes: u64) {
+        let (started, cpu_before) = (Instant::now(), cpu());
+        if self.upload {
+            give(&mut self.stream, bytes).await;
+        } else {
+            take(&mut self.stream, bytes).await;
+        }
+        self.cost.bytes += bytes;
+        self.cost.time += started.elapsed();
+        self.cost.cpu += cpu() - cpu_before;
+    }
+
+    async fn end(mut self) -> Cost {
+        if self.upload {
+            let (started, cpu_before) = (Instant::now(), cpu());
+            self.stream.read_u8().await.unwrap();
+            self.cost.time += started.elapsed();
+            self.cost.cpu += cpu() - cpu_before;
+        }
+        self.cost
+    }
+}
+
+/// A plain connection and one of ours, each of which carries `bytes` in slices, in turn: what else
+/// the machine does meanwhile falls on both.
+async fn run(
+    session: &Session,
+    endpoint: &Endpoint,
+    peer: &str,
     upload: bool,
     bytes: u64,
-) -> Cost {
-    let (started, cpu_before) = (Instant::now(), cpu());
-    stream
-        .write_u8(if upload { b'u' } else { b'd' })
-        .await
-        .unwrap();
-    stream.write_u64(bytes).await.unwrap();
-    if upload {
-        give(&mut stream, bytes).await;
-        stream.read_u8().await.unwrap();
-    } else {
-        take(&mut stream, bytes).await;
-    }
-    let (time, cpu) = (started.elapsed(), cpu() - cpu_before);
-    Cost {
-        megabytes_per_s: bytes as f64 / 1e6 / time.as_secs_f64(),
-        cpu_s_per_gb: cpu.as_secs_f64() / (bytes as f64 / GB),
-    }
-}
-
-async fn with_ramson(session: &Session, peer: &str, upload: bool, bytes: u64) -> Cost {
-    let stream = session.connect(peer).await.unwrap();
-    transfer(stream, upload, bytes).await
-}
-
-async fn with_tcp(endpoint: &Endpoint, peer: &str, upload: bool, bytes: u64) -> Cost {
+) -> [Cost; 2] {
     let mut tcp = hello(endpoint).await;
-    say(
-        &mut tcp,
-        &format!("STREAM CONNECT ID=plain DESTINATION={peer}"),
-    )
-    .await;
-    transfer(tcp, upload, bytes).await
+    let connect = format!("STREAM CONNECT ID=plain DESTINATION={peer}");
+    say(&mut tcp, &connect).await;
+    let stream = session.connect(peer).await.unwrap();
+    let mut plain = Transfer::begin(tcp, upload, bytes).await;
+    let mut ours = Transfer::begin(stream, upload, bytes).await;
+    let mut left = bytes;
+    let mut plain_first = true;
+    while left > 0 {
+        let slice = left.min(SLICE);
+        if plain_first {
+            plain.slice(slice).await;
+            ours.slice(slice).await;
+        } else {
+            ours.slice(slice).await;
+            plain.slice(slice).await;
+        }
+        plain_first = !plain_first;
+        left -= slice;
+    }
+    [plain.end().await, ours.end().await]
 }
 
 fn median(costs: &[Cost], of: impl Fn(&Cost) -> f64) -> f64 {
@@ -236,23 +285,24 @@ async fn measure(bytes: u64, runs: usize) {
     let create = "SESSION CREATE STYLE=STREAM ID=plain DESTINATION=TRANSIENT SIGNATURE_TYPE=7";
     say(&mut control, create).await;
     println!(
-        "{:.1} GB a run, median of {runs} alternating runs, {BUFFER} byte buffers",
-        bytes as f64 / GB
+        "{:.1} GB a run, median of {runs} runs in alternating slices of {} MB, {BUFFER} byte buffers",
+        bytes as f64 / GB,
+        SLICE / 1_000_000
     );
     println!("direction  stream        MB/s  CPU s/GB");
     let mut json = Vec::new();
     for upload in [true, false] {
         let direction = if upload { "send" } else { "receive" };
         // Once before, so that both find a warm machine.
-        with_tcp(endpoint, &bridge.peer, upload, bytes / 4).await;
-        with_ramson(&session, &bridge.peer, upload, bytes / 4).await;
-        let (mut ours, mut plain) = (Vec::new(), Vec::new());
+        run(&session, endpoint, &bridge.peer, upload, bytes / 4).await;
+        let (mut plain, mut ours) = (Vec::new(), Vec::new());
         for _ in 0..runs {
-            plain.push(with_tcp(endpoint, &bridge.peer, upload, bytes).await);
-            ours.push(with_ramson(&session, &bridge.peer, upload, bytes).await);
+            let [tcp, ramson] = run(&session, endpoint, &bridge.peer, upload, bytes).await;
+            plain.push(tcp);
+            ours.push(ramson);
         }
-        let speed = [&plain, &ours].map(|costs| median(costs, |cost| cost.megabytes_per_s));
-        let cpu = [&plain, &ours].map(|costs| median(costs, |cost| cost.cpu_s_per_gb));
+        let speed = [&plain, &ours].map(|costs| median(costs, Cost::megabytes_per_s));
+        let cpu = [&plain, &ours].map(|costs| median(costs, Cost::cpu_s_per_gb));
         for (index, name) in ["TcpStream", "ramson"].into_iter().enumerate() {
             println!(
                 "{direction:9}  {name:9}  {:8.0}  {:8.3}",

@@ -23,4 +23,7 @@ mod core;
 pub use core::{Core, DropReason, LookupOutcome, RouterKeys, RouterStatus, ShellRequest, StoreRefusal};
 
 mod router;
-pub use router::{Router, RouterHandle};
+pub use router::{Router, RouterClock, RouterHandle};
+
+#[cfg(test)]
+mod testing;

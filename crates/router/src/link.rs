@@ -31,7 +31,7 @@ pub type LinkId = u64;
 
 /// What `Core` tells a link.
 #[derive(Debug)]
-pub enum LinkCommand {
+pub(crate) enum LinkCommand {
     /// Carry the messages for this router from now on: the link was told as established.
     Attach(PeerHandle),
     /// Tell the peer our new RouterInfo.
@@ -140,7 +140,12 @@ pub struct LinkPart {
 
 impl LinkPart {
     /// A link that was dialled, to that router.
-    pub(crate) fn dialled(to: RouterHash, id: LinkId, connection: Connection, env: &LinkEnv) -> Self {
+    pub(crate) fn dialled(
+        to: RouterHash,
+        id: LinkId,
+        connection: Connection,
+        env: &LinkEnv,
+    ) -> Self {
         Self::new(id, connection, Peer::Dialled(to), None, env)
     }
 

@@ -271,3 +271,97 @@ impl State {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::BytesMut;
+    use ramson_wire::MessageType;
+
+    use super::*;
+    use crate::inbox::Inbox;
+    use crate::testing::at;
+
+    fn message(id: u32, len: usize) -> LinkMessage {
+        LinkMessage {
+            kind: MessageType::TunnelData,
+            id,
+            expiration_s: 0,
+            body: BytesMut::zeroed(len),
+        }
+    }
+
+    fn drain(handle: &PeerHandle, link: u64, now: Instant) -> Vec<u32> {
+        let mut ids = Vec::new();
+        handle.drain(link, now, |message, _| {
+            ids.push(message.id);
+            true
+        });
+        ids
+    }
+
+    #[test]
+    fn the_first_message_asks_for_a_link_and_the_link_takes_all_in_order_of_priority() {
+        let core = Inbox::new(10);
+        let handle = PeerHandle::new(RouterHash([1; 32]), core.sender(10));
+        let now = at(0).instant;
+        for (id, priority) in [
+            (1, Priority::Transit),
+            (2, Priority::Control),
+            (3, Priority::OwnData),
+            (4, Priority::Control),
+        ] {
+            handle.send(message(id, 100), priority, now).unwrap();
+        }
+        assert_eq!(core.len(), 1);
+        assert_eq!(drain(&handle, 7, now), []);
+        handle.attach(7);
+        assert_eq!(drain(&handle, 6, now), []);
+        assert_eq!(drain(&handle, 7, now), [2, 4, 3, 1]);
+        assert!(handle.is_empty());
+        // With a link nobody is asked, and without one again.
+        handle.send(message(5, 1), Priority::Control, now).unwrap();
+        assert_eq!(core.len(), 1);
+        assert!(handle.detach(7));
+        assert!(!handle.is_linked());
+    }
+
+    #[test]
+    fn transit_leaves_room_for_our_own_and_late_messages_make_room() {
+        let core = Inbox::new(10);
+        let handle = PeerHandle::new(RouterHash([1; 32]), core.sender(10));
+        let now = at(0).instant;
+        let mut taken = 0;
+        while handle
+            .send(message(taken, 1024), Priority::Transit, now)
+            .is_ok()
+        {
+            taken += 1;
+        }
+        assert_eq!(taken as usize, MAX_TRANSIT_BYTES / (1024 + OVERHEAD));
+        assert!(handle.has_room(1024));
+        handle
+            .send(message(0, 1024), Priority::OwnData, now)
+            .unwrap();
+        let later = now + MAX_WAIT + Duration::from_millis(1);
+        handle
+            .send(message(9, 1024), Priority::Transit, later)
+            .unwrap();
+        assert_eq!(handle.drops().full, 1);
+        assert_eq!(handle.drops().late, u64::from(taken) + 1);
+        handle.attach(1);
+        assert_eq!(drain(&handle, 1, later), [9]);
+    }
+
+    #[test]
+    fn giving_up_drops_what_waits_and_the_next_message_asks_again() {
+        let core = Inbox::new(10);
+        let handle = PeerHandle::new(RouterHash([1; 32]), core.sender(10));
+        let now = at(0).instant;
+        handle.send(message(1, 10), Priority::Control, now).unwrap();
+        handle.give_up();
+        assert!(handle.is_empty());
+        assert_eq!(handle.drops().late, 1);
+        handle.send(message(2, 10), Priority::Control, now).unwrap();
+        assert_eq!(core.len(), 2);
+    }
+}

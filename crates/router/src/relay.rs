@@ -34,6 +34,8 @@ const TUNNEL_MESSAGE_TTL: Duration = Duration::from_secs(8);
 const DUPLICATES_BYTES: usize = 4 << 20;
 /// How long a message is remembered at least.
 const DUPLICATES_KEEP: Duration = Duration::from_secs(60);
+/// How often half-assembled messages are looked at.
+const SWEEP: Duration = Duration::from_secs(1);
 
 /// What a shard is told and given.
 #[derive(Debug)]
@@ -155,7 +157,10 @@ impl RelaySenders {
         }
     }
 
-    fn shard(&mut self, tunnel: TunnelId) -> Option<&mut (Sender<RelayMessage>, VecDeque<RelayMessage>)> {
+    fn shard(
+        &mut self,
+        tunnel: TunnelId,
+    ) -> Option<&mut (Sender<RelayMessage>, VecDeque<RelayMessage>)> {
         let index = tunnel.get() as usize % self.shards.len().max(1);
         self.shards.get_mut(index)
     }
@@ -241,8 +246,11 @@ pub struct RelayShard {
     inbox: Inbox<RelayMessage>,
     core: Sender<CoreMessage>,
     to_core: VecDeque<CoreMessage>,
-    tunnels: BTreeMap<TunnelId, ReceiveTunnel>,
+    /// Each with its end.
+    tunnels: BTreeMap<TunnelId, (Instant, ReceiveTunnel)>,
     expiries: BTreeSet<(Instant, TunnelId)>,
+    /// When half-assembled messages were last looked at.
+    swept: Instant,
     targets: BTreeMap<RouterHash, PeerHandle>,
     duplicates: DuplicateFilter,
     random: Random,
@@ -268,6 +276,7 @@ impl RelayShard {
             to_core: VecDeque::new(),
             tunnels: BTreeMap::new(),
             expiries: BTreeSet::new(),
+            swept: Instant::ZERO,
             targets: BTreeMap::new(),
             duplicates: DuplicateFilter::new(DUPLICATES_BYTES, DUPLICATES_KEEP, &mut random),
             random,
@@ -303,12 +312,11 @@ impl RelayShard {
                     receive,
                     expires,
                 } => {
-                    self.tunnels.insert(tunnel, *receive);
+                    self.remove(tunnel);
+                    self.tunnels.insert(tunnel, (expires, *receive));
                     self.expiries.insert((expires, tunnel));
                 }
-                RelayMessage::Remove { tunnel } => {
-                    self.tunnels.remove(&tunnel);
-                }
+                RelayMessage::Remove { tunnel } => self.remove(tunnel),
                 RelayMessage::Target(handle) => {
                     if self.targets.len() >= MAX_TARGETS {
                         self.targets.pop_first();
@@ -345,7 +353,11 @@ impl RelayShard {
             self.tunnels.remove(&tunnel);
             self.to_core.push_back(CoreMessage::TunnelExpired(tunnel));
         }
-        for receive in self.tunnels.values_mut() {
+        if now.saturating_since(self.swept) < SWEEP {
+            return;
+        }
+        self.swept = now;
+        for (_, receive) in self.tunnels.values_mut() {
             if let ReceiveTunnel::OutboundEndpoint { endpoint, .. }
             | ReceiveTunnel::Own { endpoint, .. } = receive
                 && endpoint.poll_timeout().is_some_and(|at| at <= now)
@@ -355,13 +367,19 @@ impl RelayShard {
         }
     }
 
+    fn remove(&mut self, tunnel: TunnelId) {
+        if let Some((expires, _)) = self.tunnels.remove(&tunnel) {
+            self.expiries.remove(&(expires, tunnel));
+        }
+    }
+
     /// Tunnel messages of one tunnel.
     fn pass_on(&mut self, group: &mut [(TunnelId, RouterHash, BytesMut)], now: Now) {
         let Some((tunnel, ..)) = group.first() else {
             return;
         };
         let tunnel = *tunnel;
-        let Some(receive) = self.tunnels.get_mut(&tunnel) else {
+        let Some((_, receive)) = self.tunnels.get_mut(&tunnel) else {
             self.counters.dropped_unknown += group.len() as u64;
             return;
         };
@@ -458,7 +476,7 @@ impl RelayShard {
         };
         let id = header.id;
         match self.tunnels.get_mut(&tunnel) {
-            Some(ReceiveTunnel::InboundGateway { gateway, .. }) => {
+            Some((_, ReceiveTunnel::InboundGateway { gateway, .. })) => {
                 if !self.limiter.take(message.len() as u64, now.instant) {
                     self.counters.dropped_rate += 1;
                 } else if gateway
@@ -472,7 +490,7 @@ impl RelayShard {
                 }
             }
             // A tunnel of ours without hops: what comes for it is for us.
-            Some(ReceiveTunnel::Own { layers, .. }) => {
+            Some((_, ReceiveTunnel::Own { layers, .. })) => {
                 if layers.is_empty() {
                     self.counters.own += 1;
                     self.to_core.push_back(CoreMessage::FromTunnel {
@@ -490,12 +508,15 @@ impl RelayShard {
 
     /// Sends what a gateway has packed.
     fn send_gateway(&mut self, tunnel: TunnelId, now: Now) {
-        let Some(ReceiveTunnel::InboundGateway {
-            next,
-            next_tunnel,
-            layer,
-            gateway,
-        }) = self.tunnels.get_mut(&tunnel)
+        let Some((
+            _,
+            ReceiveTunnel::InboundGateway {
+                next,
+                next_tunnel,
+                layer,
+                gateway,
+            },
+        )) = self.tunnels.get_mut(&tunnel)
         else {
             return;
         };
@@ -530,7 +551,10 @@ impl RelayShard {
                 });
                 return;
             }
-            TunnelDelivery::Router(router) | TunnelDelivery::Tunnel { gateway: router, .. } => router,
+            TunnelDelivery::Router(router)
+            | TunnelDelivery::Tunnel {
+                gateway: router, ..
+            } => router,
         };
         let Ok(inner) = I2npRef::parse_long(&message) else {
             self.counters.dropped_malformed += 1;
@@ -543,7 +567,8 @@ impl RelayShard {
         if router == self.us {
             match delivery {
                 TunnelDelivery::Tunnel { tunnel, .. } => {
-                    self.to_core.push_back(CoreMessage::ToOwnGateway { tunnel, message });
+                    self.to_core
+                        .push_back(CoreMessage::ToOwnGateway { tunnel, message });
                 }
                 _ => self.to_core.push_back(CoreMessage::FromTunnel {
                     tunnel: None,
@@ -569,11 +594,16 @@ impl RelayShard {
         };
         match self.targets.get(&router) {
             Some(target) => {
-                if target.send(message, Priority::Transit, now.instant).is_err() {
+                if target
+                    .send(message, Priority::Transit, now.instant)
+                    .is_err()
+                {
                     self.counters.dropped_full += 1;
                 }
             }
-            None => self.to_core.push_back(CoreMessage::Forward { router, message }),
+            None => self
+                .to_core
+                .push_back(CoreMessage::Forward { router, message }),
         }
     }
 }
@@ -586,8 +616,7 @@ fn layered(body: &mut BytesMut) -> Option<&mut [u8; LAYERED_LEN]> {
 
 /// Adds our layer to messages of one tunnel, several at once.
 fn add_layers(layer: &HopLayer, bodies: &mut [BytesMut]) {
-    let mut messages: Vec<&mut [u8; LAYERED_LEN]> =
-        bodies.iter_mut().filter_map(layered).collect();
+    let mut messages: Vec<&mut [u8; LAYERED_LEN]> = bodies.iter_mut().filter_map(layered).collect();
     for batch in messages.chunks_mut(LAYER_BATCH) {
         layer.add_batch(batch);
     }
@@ -642,7 +671,10 @@ impl Limiter {
         let gained = u128::from(self.rate_bytes_per_s) * micros / 1_000_000;
         if gained > 0 {
             let gained = u64::try_from(gained).unwrap_or(u64::MAX);
-            self.tokens = self.tokens.saturating_add(gained).min(self.rate_bytes_per_s);
+            self.tokens = self
+                .tokens
+                .saturating_add(gained)
+                .min(self.rate_bytes_per_s);
             self.filled = now;
         }
         let taken = self.tokens.checked_sub(bytes);

@@ -1,16 +1,43 @@
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use ramson_crypto::Random;
 use ramson_proto::Now;
-use ramson_proto::ntcp2::{AcceptConfig, Admission, AdmissionLimits, Connection, LinkConfig, Refused, Sensitive};
-use ramson_wire::{EncodeError, RouterHash, RouterInfo, Verified};
+use ramson_proto::ntcp2::{
+    AcceptConfig, Admission, AdmissionLimits, Connection, LinkConfig, Refused,
+};
+use ramson_wire::{EncodeError, RouterHash, RouterInfo, UnixTime, Verified};
 
 use crate::config::{RouterConfig, TransitLimits};
 use crate::core::{Core, CoreMessage, LookupOutcome, OwnRouter, RouterKeys, RouterStatus, ShellRequest};
 use crate::inbox::{Inbox, Sender};
 use crate::link::{LinkEnv, LinkPart};
 use crate::relay::{RelaySenders, RelayShard};
+
+/// By how much the router goes by another time than its machine. Clones are the same.
+#[derive(Debug, Clone, Default)]
+pub struct RouterClock(Arc<AtomicI64>);
+
+impl RouterClock {
+    /// The router's time when the machine's calendar says `unix`.
+    pub fn correct(&self, unix: UnixTime) -> UnixTime {
+        let ours = i64::try_from(unix.as_millis()).unwrap_or(i64::MAX);
+        let theirs = ours.saturating_add(self.offset_ms());
+        UnixTime::from_millis(u64::try_from(theirs).unwrap_or(0))
+    }
+
+    /// The difference in milliseconds.
+    pub fn offset_ms(&self) -> i64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn adjust(&self, by_ms: i64) -> i64 {
+        let offset = self.offset_ms().saturating_add(by_ms);
+        self.0.store(offset, Ordering::Relaxed);
+        offset
+    }
+}
 
 /// Places for what the router wants of the shell.
 const REQUESTS: usize = 1024;
@@ -37,6 +64,7 @@ pub struct RouterHandle {
     env: LinkEnv,
     core: Sender<CoreMessage>,
     status: Arc<Mutex<RouterStatus>>,
+    clock: RouterClock,
     random: Arc<Mutex<Random>>,
     any_source: bool,
 }
@@ -74,11 +102,13 @@ impl Router {
         );
         let requests = Inbox::new(REQUESTS);
         let status = Arc::default();
+        let clock = RouterClock::default();
         let handle = RouterHandle {
             us,
             env: env.clone(),
             core: inbox.sender(SHELL_SHARE),
             status: Arc::clone(&status),
+            clock: clock.clone(),
             random: Arc::new(Mutex::new(random.fork("accepted"))),
             any_source: config.allow_same_network,
         };
@@ -88,7 +118,7 @@ impl Router {
             env,
             inbox,
             requests.sender(REQUESTS),
-            status,
+            (status, clock),
             random.fork("core"),
         );
         Ok(Self {
@@ -106,6 +136,12 @@ impl RouterHandle {
         self.us
     }
 
+    /// What turns the machine's time into the router's: every `Now` handed to its parts goes
+    /// through it.
+    pub fn clock(&self) -> &RouterClock {
+        &self.clock
+    }
+
     /// The RouterInfo that is published now.
     pub fn router_info(&self) -> Verified<RouterInfo> {
         self.env.current().router_info.clone()
@@ -120,7 +156,7 @@ impl RouterHandle {
         let place = self.env.admission().open(from.ip())?;
         let config = AcceptConfig {
             local: self.env.current(),
-            source: Sensitive(from.ip()),
+            source: ramson_proto::Sensitive(from.ip()),
             any_source: self.any_source,
             banned: Arc::default(),
             greet: true,

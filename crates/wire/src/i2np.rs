@@ -4,8 +4,11 @@
 //! borrowed bytes. The bodies are values of their own that parse from and append to bytes. Long
 //! parts of a body are borrowed, so that looking into a message copies nothing.
 
+mod message_type;
+pub use message_type::MessageType;
+
 mod message;
-pub use message::{I2npMessage, I2npRef, MessageType};
+pub use message::{I2npMessage, I2npRef};
 
 mod database_store;
 pub use database_store::{DatabaseStore, LeaseSetType, StoreEntry, StoreReply};

@@ -1,9 +1,11 @@
-//! The structures of I2P as bytes and as text: Destinations, private keys, addresses, and the
-//! encodings they are written in.
+//! The structures of I2P as bytes and as text: Destinations, private keys and addresses; what the
+//! network database holds, RouterInfos and LeaseSets; I2NP messages and the blocks, cloves, fragments
+//! and build records they travel in; and the encodings all of them are written in.
 //!
 //! Everything in here is values and functions: no socket, no file, no clock. What comes from
 //! outside is decoded through a checked [`Reader`]; it never panics, and what was received keeps
-//! its bytes, since hashes and signatures cover them.
+//! its bytes, since hashes and signatures cover them. What is written is appended to a buffer that
+//! grows, a `Vec<u8>` or a `BytesMut`; a slice that is too short for it panics.
 //!
 //! ```
 //! use ramson_wire::{Address, PrivateKeys, Target};

@@ -84,3 +84,75 @@ impl From<&OfflineSignature> for OfflineBlock {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ramson_crypto::SigningKey;
+
+    use super::*;
+    use crate::PrivateKeys;
+
+    fn block(long_term: &SigningKey, transient: &SigningKey) -> OfflineBlock {
+        let mut block = OfflineBlock {
+            expires: UnixTime::from_secs(0x0102_0304),
+            transient_type: SigningKeyType::Ed25519,
+            transient_public: Bytes::copy_from_slice(&transient.public()),
+            signature: Bytes::new(),
+        };
+        block.signature = Bytes::copy_from_slice(&long_term.sign(&block.signed_bytes()));
+        block
+    }
+
+    #[test]
+    fn private_keys_hold_the_same_block() {
+        let (long_term, transient) = (
+            SigningKey::from_seed(&[1; 32]),
+            SigningKey::from_seed(&[2; 32]),
+        );
+        let block = block(&long_term, &transient);
+        let mut encoded = Vec::new();
+        block.encode(&mut encoded);
+        assert_eq!(encoded[..6], [1, 2, 3, 4, 0, 7]);
+        let file = [
+            &[9; 352][..],
+            &long_term.public(),
+            &[5, 0, 4, 0, 7, 0, 0],
+            &[0; 256 + 32],
+            &encoded,
+            &transient.seed()[..],
+        ];
+        let keys = PrivateKeys::from_bytes(&file.concat()).unwrap();
+        assert_eq!(OfflineBlock::from(keys.offline().unwrap()), block);
+
+        let mut reader = Reader::new(&encoded);
+        let again = OfflineBlock::parse(&mut reader, SigningKeyType::Ed25519);
+        assert_eq!(again.as_ref(), Ok(&block));
+        assert!(reader.is_empty());
+        let again = again.unwrap();
+        let kind = SigningKeyType::Ed25519;
+        assert_eq!(again.verify(kind, &long_term.public()), Ok(()));
+        assert_eq!(
+            again.verify(kind, &transient.public()),
+            Err(VerifyError::OfflineMismatch)
+        );
+    }
+
+    #[test]
+    fn unknown_types_and_cut_blocks_are_refused() {
+        let key = SigningKey::from_seed(&[1; 32]);
+        let mut encoded = Vec::new();
+        block(&key, &key).encode(&mut encoded);
+        let parse = |bytes: &[u8], kind| OfflineBlock::parse(&mut Reader::new(bytes), kind);
+        for end in 0..encoded.len() {
+            let result = parse(&encoded[..end], SigningKeyType::Ed25519);
+            assert!(
+                matches!(result, Err(DecodeError::Truncated { .. })),
+                "{end}"
+            );
+        }
+        let unknown = Err(DecodeError::UnknownSigningType(12));
+        assert_eq!(parse(&encoded, SigningKeyType::Unknown(12)), unknown);
+        encoded[5] = 12;
+        assert_eq!(parse(&encoded, SigningKeyType::Ed25519), unknown);
+    }
+}

@@ -1,4 +1,4 @@
-use ramson_crypto::SignatureError;
+use ramson_crypto::{SignatureError, SignatureKind, VerifyingKey};
 use thiserror::Error;
 
 use crate::SigningKeyType;
@@ -47,14 +47,19 @@ pub fn verify_signature(
     message: &[u8],
     signature: &[u8],
 ) -> Result<(), VerifyError> {
-    match kind {
-        SigningKeyType::Ed25519 | SigningKeyType::RedDsa => {
-            let public = public.try_into().map_err(|_| VerifyError::Length)?;
-            let signature = signature.try_into().map_err(|_| VerifyError::Length)?;
-            Ok(ramson_crypto::verify(public, message, signature)?)
-        }
-        _ => Err(VerifyError::UnsupportedType(kind)),
+    let kind = match kind {
+        SigningKeyType::DsaSha1 => SignatureKind::Dsa,
+        SigningKeyType::EcdsaSha256P256 => SignatureKind::EcdsaP256,
+        SigningKeyType::EcdsaSha384P384 => SignatureKind::EcdsaP384,
+        SigningKeyType::EcdsaSha512P521 => SignatureKind::EcdsaP521,
+        SigningKeyType::Ed25519 => SignatureKind::Ed25519,
+        SigningKeyType::RedDsa => SignatureKind::RedDsa,
+        _ => return Err(VerifyError::UnsupportedType(kind)),
+    };
+    if public.len() != kind.public_key_len() || signature.len() != kind.signature_len() {
+        return Err(VerifyError::Length);
     }
+    Ok(VerifyingKey::from_parts(kind, public)?.verify(message, signature)?)
 }
 
 /// Something whose signature has been checked, or that was signed here.

@@ -8,6 +8,7 @@ use ramson_crypto::x25519::PrivateKey;
 use ramson_wire::{RouterHash, RouterInfo, Verified};
 
 use super::QueueLimits;
+use crate::Sensitive;
 
 /// What every link of a router needs to know of that router.
 ///
@@ -83,15 +84,5 @@ impl Default for LinkConfig {
             idle: Duration::from_secs(120),
             padding_percent: 6,
         }
-    }
-}
-
-/// A value that logs must not hold: its `Debug` and `Display` show none of it.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Sensitive<T>(pub T);
-
-impl<T> fmt::Debug for Sensitive<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[hidden]")
     }
 }

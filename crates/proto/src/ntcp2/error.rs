@@ -4,7 +4,7 @@ use ramson_wire::ntcp2::TerminationReason;
 use ramson_wire::{DecodeError, UnixTime};
 use thiserror::Error;
 
-use super::Sensitive;
+use crate::Sensitive;
 
 /// One of the three messages of the handshake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

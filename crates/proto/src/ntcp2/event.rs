@@ -21,7 +21,7 @@ pub enum Event {
     /// not know yet whether it accepts us.
     Established {
         /// The other router.
-        peer: Box<Verified<RouterInfo>>,
+        peer: Verified<RouterInfo>,
         /// By how many milliseconds its clock is ahead of ours, give or take a second.
         skew_ms: i64,
         /// The round-trip time.
@@ -32,7 +32,7 @@ pub enum Event {
     /// A RouterInfo came whose signature holds: usually the peer's, possibly of another router.
     RouterInfo {
         /// The RouterInfo.
-        info: Box<Verified<RouterInfo>>,
+        info: Verified<RouterInfo>,
         /// Asks a floodfill to pass it on.
         flood: bool,
     },

@@ -8,7 +8,7 @@ mod admission;
 pub use admission::{Admission, AdmissionLimits, AdmissionStats, HalfOpen, Refused};
 
 mod config;
-pub use config::{AcceptConfig, DialConfig, LinkConfig, LocalRouter, Sensitive};
+pub use config::{AcceptConfig, DialConfig, LinkConfig, LocalRouter};
 
 mod connection;
 pub use connection::Connection;

@@ -167,10 +167,7 @@ impl DataPhase {
             }
             Some(Ok(Block::RouterInfo { flood, bytes })) => {
                 if let Some(info) = self.verify(bytes, now, stats) {
-                    events.push_back(Event::RouterInfo {
-                        info: Box::new(info),
-                        flood,
-                    });
+                    events.push_back(Event::RouterInfo { info, flood });
                 }
             }
             _ => {}

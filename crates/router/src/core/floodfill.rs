@@ -11,7 +11,8 @@ use ramson_wire::i2np::{
     ReplyEncryption, StoreEntry, StoreReply,
 };
 use ramson_wire::{
-    CloveDelivery, GarlicClove, I2npMessage, MessageType, RouterHash, RouterInfo, StoredLeaseSet, UnixTime, Verified,
+    CloveDelivery, GarlicClove, I2npMessage, MessageType, RouterHash, RouterInfo, StoredLeaseSet,
+    UnixTime, Verified,
 };
 
 use super::netdb::Stored;
@@ -248,10 +249,7 @@ impl Core {
         let excluded =
             |router: &RouterHash| lookup.excluded.contains(router) || *router == lookup.from;
         let peers = match lookup.kind {
-            LookupKind::Exploration => {
-                self.netdb
-                    .closest_others(&key, now.unix, NAMED, excluded)
-            }
+            LookupKind::Exploration => self.netdb.closest_others(&key, now.unix, NAMED, excluded),
             _ => self
                 .netdb
                 .closest_floodfills(&key, now.unix, NAMED, excluded),

@@ -24,13 +24,18 @@ const FIRST_BACKOFF: Duration = Duration::from_secs(4);
 const MAX_BACKOFF: Duration = Duration::from_secs(10 * 60);
 /// Routers without link or messages are forgotten after this.
 const FORGET: Duration = Duration::from_secs(15 * 60);
+/// Links that come up within this of each other were dialled at once.
+const AT_ONCE: Duration = Duration::from_secs(10);
+/// Links kept with one router.
+const MAX_LINKS_OF_ONE: usize = 3;
 /// Queues that are kept for routers, linked or not.
 const MAX_PEERS: usize = 8192;
 
 #[derive(Debug)]
 struct Peer {
     handle: PeerHandle,
-    link: Option<Link>,
+    /// The last is the one that carries our messages. There are several when both dialled at once.
+    links: Vec<Link>,
     dialing: Option<LinkId>,
     failures: u32,
     /// No dial before.
@@ -41,6 +46,8 @@ struct Peer {
 #[derive(Debug)]
 struct Link {
     id: LinkId,
+    incoming: bool,
+    since: Instant,
     commands: Sender<LinkCommand>,
 }
 
@@ -101,7 +108,7 @@ impl Links {
         let handle = PeerHandle::new(router, self.core.clone());
         let peer = Peer {
             handle: handle.clone(),
-            link: None,
+            links: Vec::new(),
             dialing: None,
             failures: 0,
             retry_at: Instant::ZERO,
@@ -118,12 +125,9 @@ impl Links {
     }
 
     pub(crate) fn is_linked(&self, router: &RouterHash) -> bool {
-        self.peers.get(router).is_some_and(|peer| peer.link.is_some())
-    }
-
-    pub(crate) fn linked(&self) -> impl Iterator<Item = &RouterHash> {
-        let linked = self.peers.iter().filter(|(_, peer)| peer.link.is_some());
-        linked.map(|(router, _)| router)
+        self.peers
+            .get(router)
+            .is_some_and(|peer| !peer.links.is_empty())
     }
 
     pub(crate) fn linked_count(&self) -> usize {
@@ -134,7 +138,7 @@ impl Links {
     pub(crate) fn is_failing(&self, router: &RouterHash, now: Now) -> bool {
         self.peers
             .get(router)
-            .is_some_and(|peer| peer.link.is_none() && peer.retry_at > now.instant)
+            .is_some_and(|peer| peer.links.is_empty() && peer.retry_at > now.instant)
     }
 
     /// Messages wait for a router without a link.
@@ -149,7 +153,7 @@ impl Links {
         let Some(peer) = self.peers.get_mut(&router) else {
             return Wanted::Unreachable;
         };
-        if peer.link.is_some() || peer.dialing.is_some() {
+        if !peer.links.is_empty() || peer.dialing.is_some() {
             return Wanted::Coming;
         }
         let Some(info) = netdb.router(&router) else {
@@ -189,6 +193,10 @@ impl Links {
     }
 
     /// A handshake is done.
+    ///
+    /// When both routers dial at once, i2pd keeps what comes in and drops what it dialled, so that
+    /// our own outgoing link is the one to use. The other is not closed but left idle: a peer that
+    /// decides otherwise would leave us with none.
     pub(crate) fn up(
         &mut self,
         router: RouterHash,
@@ -199,38 +207,52 @@ impl Links {
         now: Now,
     ) {
         let full = self.linked >= max_links;
-        let Some(handle) = self.handle(router, now) else {
+        let handle = self.handle(router, now);
+        let peer = self.peers.get_mut(&router);
+        let (Some(handle), Some(peer)) = (handle, peer) else {
             let _ = commands.post(LinkCommand::Close(TerminationReason::Normal));
-            return;
-        };
-        let Some(peer) = self.peers.get_mut(&router) else {
             return;
         };
         if peer.dialing == Some(id) {
             peer.dialing = None;
         }
-        match &peer.link {
-            // Both dialled at once: the peer keeps its outgoing link too, and drops ours.
-            Some(_) if !incoming => {
-                let _ = commands.post(LinkCommand::Close(TerminationReason::Normal));
-                return;
-            }
-            Some(old) => {
+        if full && peer.links.is_empty() {
+            let _ = commands.post(LinkCommand::Close(TerminationReason::Normal));
+            return;
+        }
+        let link = Link {
+            id,
+            incoming,
+            since: now.instant,
+            commands,
+        };
+        // A peer that dials although we have a link has lost it.
+        let lost = |old: &Link| now.instant.saturating_since(old.since) > AT_ONCE;
+        peer.links.retain(|old| {
+            let close = incoming && lost(old);
+            if close {
                 let _ = old
                     .commands
                     .post(LinkCommand::Close(TerminationReason::Normal));
             }
-            None if full => {
-                let _ = commands.post(LinkCommand::Close(TerminationReason::Normal));
-                return;
-            }
-            None => self.linked += 1,
+            !close
+        });
+        let idle = incoming && peer.links.last().is_some_and(|active| !active.incoming);
+        if idle {
+            peer.links.insert(0, link);
+        } else {
+            peer.links.push(link);
         }
-        handle.attach(id);
-        let _ = commands.post(LinkCommand::Attach(handle));
-        peer.link = Some(Link { id, commands });
+        while peer.links.len() > MAX_LINKS_OF_ONE {
+            let old = peer.links.remove(0);
+            let _ = old
+                .commands
+                .post(LinkCommand::Close(TerminationReason::Normal));
+        }
         peer.failures = 0;
         peer.retry_at = Instant::ZERO;
+        peer.attach(handle);
+        self.count();
     }
 
     /// A link is over, or never came about. Says whether messages wait for another.
@@ -245,32 +267,45 @@ impl Links {
             return false;
         };
         peer.used = now.instant;
-        if peer.link.as_ref().is_some_and(|link| link.id == id) {
-            peer.link = None;
-            self.linked = self.linked.saturating_sub(1);
-            return peer.handle.detach(id);
+        if peer.links.iter().any(|link| link.id == id) {
+            peer.links.retain(|link| link.id != id);
+            let handle = peer.handle.clone();
+            let wanted = if peer.links.is_empty() {
+                handle.detach(id)
+            } else {
+                peer.attach(handle);
+                false
+            };
+            self.count();
+            return wanted;
         }
         if peer.dialing == Some(id) {
             peer.dialing = None;
             self.dials_failed += 1;
             tracing::debug!(?why, "dial failed");
             peer.failures = peer.failures.saturating_add(1);
-            let doubled = FIRST_BACKOFF.saturating_mul(1 << peer.failures.saturating_sub(1).min(10));
+            let doubled =
+                FIRST_BACKOFF.saturating_mul(1 << peer.failures.saturating_sub(1).min(10));
             // Two routers that dial each other at the same time must not do so again.
             let jitter = Duration::from_millis(self.random.below(2000));
             peer.retry_at = now.instant + doubled.min(MAX_BACKOFF) + jitter;
-            if peer.link.is_none() {
+            if peer.links.is_empty() {
                 peer.handle.give_up();
             }
         }
         false
     }
 
+    fn count(&mut self) {
+        let linked = self.peers.values().filter(|peer| !peer.links.is_empty());
+        self.linked = linked.count();
+    }
+
     /// Says whether messages wait for a router without a link.
     pub(crate) fn has_waiting(&self, router: &RouterHash) -> bool {
         self.peers
             .get(router)
-            .is_some_and(|peer| peer.link.is_none() && !peer.handle.is_empty())
+            .is_some_and(|peer| peer.links.is_empty() && !peer.handle.is_empty())
     }
 
     /// Drops what waits for a router that cannot be found.
@@ -282,7 +317,7 @@ impl Links {
 
     /// Tells all peers the RouterInfo.
     pub(crate) fn announce(&self, info: &Verified<RouterInfo>) {
-        for link in self.peers.values().filter_map(|peer| peer.link.as_ref()) {
+        for link in self.peers.values().flat_map(|peer| &peer.links) {
             let _ = link.commands.post(LinkCommand::RouterInfo {
                 info: info.clone(),
                 flood: false,
@@ -292,7 +327,7 @@ impl Links {
 
     /// Ends all links.
     pub(crate) fn close_all(&self, reason: TerminationReason) {
-        for link in self.peers.values().filter_map(|peer| peer.link.as_ref()) {
+        for link in self.peers.values().flat_map(|peer| &peer.links) {
             let _ = link.commands.post(LinkCommand::Close(reason));
         }
     }
@@ -304,12 +339,23 @@ impl Links {
         }
         self.swept = now.instant;
         self.peers.retain(|_, peer| {
-            peer.link.is_some()
+            !peer.links.is_empty()
                 || peer.dialing.is_some()
                 || !peer.handle.is_empty()
                 || peer.handle.is_shared()
                 || now.instant.saturating_since(peer.used) < FORGET
         });
+    }
+}
+
+impl Peer {
+    /// Has the last link carry our messages.
+    fn attach(&self, handle: PeerHandle) {
+        if let Some(active) = self.links.last() {
+            handle.attach(active.id);
+            // It wakes the link, too.
+            let _ = active.commands.post(LinkCommand::Attach(handle));
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The control plane: netDb, links, tunnel building, the own RouterInfo. Bulk traffic never comes
 //! here.
 
+mod clock;
 mod floodfill;
 mod garlic;
 mod links;
@@ -31,6 +32,7 @@ use ramson_wire::{
     Verified,
 };
 
+use self::clock::ClockWatch;
 use self::links::{Links, Wanted};
 use self::lookups::Lookups;
 use self::netdb::NetDb;
@@ -44,6 +46,7 @@ use crate::inbox::{Inbox, Sender};
 use crate::link::{LinkCommand, LinkEnv, LinkId, LinkPart};
 use crate::peer::PeerHandle;
 use crate::relay::{RelayMessage, RelaySenders, seconds_up};
+use crate::router::RouterClock;
 
 pub use self::lookups::LookupOutcome;
 pub use self::netdb::StoreRefusal;
@@ -70,7 +73,7 @@ pub(crate) enum CoreMessage {
     LinkUp {
         link: LinkId,
         incoming: bool,
-        peer: Box<Verified<RouterInfo>>,
+        peer: Verified<RouterInfo>,
         skew_ms: i64,
         commands: Sender<LinkCommand>,
     },
@@ -83,7 +86,7 @@ pub(crate) enum CoreMessage {
     /// A neighbour told a RouterInfo.
     RouterInfo {
         from: RouterHash,
-        info: Box<Verified<RouterInfo>>,
+        info: Verified<RouterInfo>,
         flood: bool,
     },
     /// A neighbour's message that is not for a tunnel.
@@ -165,6 +168,10 @@ pub struct Core {
     ticked: Instant,
     drops: BTreeMap<DropReason, u64>,
     draining: bool,
+    clock: ClockWatch,
+    env_clock: RouterClock,
+    /// The own RouterInfo has to be signed anew.
+    resign: bool,
     status: Arc<Mutex<RouterStatus>>,
 }
 
@@ -175,7 +182,7 @@ impl Core {
         env: LinkEnv,
         inbox: Inbox<CoreMessage>,
         shell: Sender<ShellRequest>,
-        status: Arc<Mutex<RouterStatus>>,
+        (status, clock): (Arc<Mutex<RouterStatus>>, RouterClock),
         mut random: Random,
     ) -> Self {
         let us = own.hash();
@@ -190,7 +197,7 @@ impl Core {
         let links = Links::new(inbox.sender(INBOX), shell, env, random.fork("links"));
         Self {
             transit: Transit::new(random.fork("transit")),
-            tunnels: Tunnels::new(us, config.exploratory),
+            tunnels: Tunnels::new(config.exploratory),
             lookups: Lookups::new(us),
             publisher: Publisher::default(),
             quotas: Quotas::default(),
@@ -206,6 +213,9 @@ impl Core {
             ticked: Instant::ZERO,
             drops: BTreeMap::new(),
             draining: false,
+            clock: ClockWatch::default(),
+            env_clock: clock,
+            resign: false,
             status,
         }
     }
@@ -227,7 +237,11 @@ impl Core {
             self.ticked = now.instant;
             self.tick(now);
         }
-        Some(if more { now.instant } else { self.ticked + TICK })
+        Some(if more {
+            now.instant
+        } else {
+            self.ticked + TICK
+        })
     }
 
     fn handle(&mut self, message: CoreMessage, now: Now) {
@@ -237,11 +251,12 @@ impl Core {
                 link,
                 incoming,
                 peer,
+                skew_ms,
                 commands,
-                ..
             } => {
+                self.clock_sample(peer.hash(), skew_ms);
                 let router = peer.hash();
-                self.netdb.seed_router(*peer, now);
+                self.netdb.seed_router(peer, now);
                 let max_links = self.config.max_links;
                 self.links
                     .up(router, link, incoming, commands, max_links, now);
@@ -250,6 +265,7 @@ impl Core {
                 }
             }
             CoreMessage::LinkDown { link, peer, why } => {
+                self.clock_of_failure(peer, &why, now);
                 if let Some(router) = peer
                     && self.links.down(router, link, &why, now)
                 {
@@ -258,7 +274,7 @@ impl Core {
             }
             CoreMessage::RouterInfo { from, info, flood } => {
                 if self.quotas.store(from, now) {
-                    self.take_router(*info, Some(from), flood, now);
+                    self.take_router(info, Some(from), flood, now);
                 } else {
                     self.drop(DropReason::StoreQuota);
                 }
@@ -303,6 +319,7 @@ impl Core {
 
     /// A message for this router itself.
     fn receive(&mut self, origin: Origin, message: I2npMessage, now: Now) {
+        tracing::trace!(kind = ?message.kind(), id = message.id(), ?origin, "for us");
         // Clocks differ, and messages are told in whole seconds.
         let early = message.expires() > now.unix + Duration::from_secs(180);
         if early || message.expires() + Duration::from_secs(60) < now.unix {
@@ -333,7 +350,7 @@ impl Core {
     }
 
     fn tick(&mut self, now: Now) {
-        if self.own.resign_at() <= now.instant {
+        if self.own.resign_at() <= now.instant || std::mem::take(&mut self.resign) {
             match self.own.resign(&self.config, now) {
                 Ok(()) => {
                     *self.local.lock().unwrap_or_else(|it| it.into_inner()) =
@@ -420,6 +437,7 @@ impl Core {
 
     /// Counts something that came to nothing.
     fn drop(&mut self, reason: DropReason) {
+        tracing::debug!(?reason, "dropped");
         *self.drops.entry(reason).or_default() += 1;
     }
 }

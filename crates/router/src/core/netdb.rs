@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use ramson_proto::Now;
 use ramson_wire::{
-    Distance, Instant, RouterHash, RouterInfo, RoutingKey, StoredLeaseSet, UnixTime, UtcDay, Verified,
+    Distance, Instant, RouterHash, RouterInfo, RoutingKey, StoredLeaseSet, UnixTime, UtcDay,
+    Verified,
 };
 
 /// Older RouterInfos than that are not stored (network database, RouterInfo expiration).
@@ -78,6 +79,8 @@ pub(crate) struct NetDb {
     max_routers: usize,
     max_lease_sets: usize,
     routers: BTreeMap<RouterHash, Verified<RouterInfo>>,
+    /// The oldest first.
+    by_age: BTreeSet<(UnixTime, RouterHash)>,
     floodfills: BTreeSet<RouterHash>,
     lease_sets: BTreeMap<[u8; 32], LeaseSetEntry>,
     swept: Instant,
@@ -96,6 +99,7 @@ impl NetDb {
             max_routers,
             max_lease_sets,
             routers: BTreeMap::new(),
+            by_age: BTreeSet::new(),
             floodfills: BTreeSet::new(),
             lease_sets: BTreeMap::new(),
             swept: Instant::ZERO,
@@ -152,7 +156,14 @@ impl NetDb {
         }
         let new = known.is_none();
         if new && self.routers.len() >= self.max_routers {
-            return Stored::Refused(StoreRefusal::Full);
+            // The oldest makes room, unless this one is older.
+            let Some((age, oldest)) = self.by_age.first().copied() else {
+                return Stored::Refused(StoreRefusal::Full);
+            };
+            if age >= info.published() {
+                return Stored::Refused(StoreRefusal::Full);
+            }
+            self.forget_router(&oldest);
         }
         let capabilities = info.capabilities();
         let reachable = info
@@ -163,12 +174,17 @@ impl NetDb {
         } else {
             self.floodfills.remove(&hash);
         }
-        self.routers.insert(hash, info);
+        self.by_age.insert((info.published(), hash));
+        if let Some(old) = self.routers.insert(hash, info) {
+            self.by_age.remove(&(old.published(), hash));
+        }
         if new { Stored::New } else { Stored::Newer }
     }
 
-    pub(crate) fn forget_router(&mut self, hash: &RouterHash) {
-        self.routers.remove(hash);
+    fn forget_router(&mut self, hash: &RouterHash) {
+        if let Some(old) = self.routers.remove(hash) {
+            self.by_age.remove(&(old.published(), *hash));
+        }
         self.floodfills.remove(hash);
     }
 
@@ -207,8 +223,10 @@ impl NetDb {
     /// The LeaseSet under this key, if others may have it.
     pub(crate) fn public_lease_set(&self, key: &[u8; 32], now: Now) -> Option<&StoredLeaseSet> {
         let entry = self.lease_sets.get(key)?;
-        (entry.published_to_us && entry.expires > now.unix && !entry.lease_set.flags().is_unpublished())
-            .then_some(&entry.lease_set)
+        (entry.published_to_us
+            && entry.expires > now.unix
+            && !entry.lease_set.flags().is_unpublished())
+        .then_some(&entry.lease_set)
     }
 
     /// The floodfills closest to `key` on this day, without those excluded.
@@ -244,14 +262,12 @@ impl NetDb {
         }
         self.swept = now.instant;
         self.lease_sets.retain(|_, entry| entry.expires > now.unix);
-        let mut left = self.routers.len();
-        self.routers.retain(|_, info| {
-            let keep = left <= KEEP || info.published() + FORGET_AGE > now.unix;
-            left -= usize::from(!keep);
-            keep
-        });
-        let routers = &self.routers;
-        self.floodfills.retain(|hash| routers.contains_key(hash));
+        while self.routers.len() > KEEP
+            && let Some((published, oldest)) = self.by_age.first().copied()
+            && published + FORGET_AGE <= now.unix
+        {
+            self.forget_router(&oldest);
+        }
     }
 }
 
@@ -278,4 +294,114 @@ fn closest<'a>(
         best.truncate(count);
     }
     best.into_iter().map(|(_, router)| router).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{at, router_info};
+
+    fn netdb(max_routers: usize) -> NetDb {
+        NetDb::new(RouterHash([0; 32]), 77, max_routers, 10)
+    }
+
+    #[test]
+    fn the_newer_of_two_is_kept() {
+        let mut netdb = netdb(10);
+        let (old, new) = (router_info(1, false, at(0)), router_info(1, true, at(5000)));
+        assert_eq!(netdb.store_router(new.clone(), at(6000)), Stored::New);
+        assert_eq!(netdb.store_router(old.clone(), at(6000)), Stored::Old);
+        assert_eq!(
+            netdb.router(&old.hash()).unwrap().published(),
+            at(5000).unix
+        );
+        assert_eq!(netdb.floodfill_count(), 1);
+        let newest = router_info(1, false, at(9000));
+        assert_eq!(netdb.store_router(newest, at(9000)), Stored::Newer);
+        assert_eq!((netdb.router_count(), netdb.floodfill_count()), (1, 0));
+    }
+
+    #[test]
+    fn what_is_not_from_now_or_from_here_is_refused() {
+        let mut netdb = netdb(10);
+        let hour = 3_600_000;
+        let info = router_info(1, false, at(hour));
+        let refused = |why| Stored::Refused(why);
+        assert_eq!(
+            netdb.store_router(info.clone(), at(hour - 121_000)),
+            refused(StoreRefusal::Future)
+        );
+        assert_eq!(
+            netdb.store_router(info.clone(), at(2 * hour + 1)),
+            refused(StoreRefusal::TooOld)
+        );
+        assert_eq!(
+            netdb.seed_router(info.clone(), at(2 * hour + 1)),
+            Stored::New
+        );
+        let mut other = NetDb::new(RouterHash([0; 32]), 78, 10, 10);
+        assert_eq!(
+            other.store_router(info.clone(), at(hour)),
+            refused(StoreRefusal::Network)
+        );
+        let mut own = NetDb::new(info.hash(), 77, 10, 10);
+        assert_eq!(
+            own.store_router(info, at(hour)),
+            refused(StoreRefusal::Ourselves)
+        );
+    }
+
+    #[test]
+    fn the_oldest_makes_room() {
+        let mut netdb = netdb(3);
+        for seed in 1..=3 {
+            let info = router_info(seed, true, at(u64::from(seed) * 1000));
+            assert_eq!(netdb.store_router(info, at(5000)), Stored::New);
+        }
+        let older = router_info(4, true, at(500));
+        assert_eq!(
+            netdb.store_router(older, at(5000)),
+            Stored::Refused(StoreRefusal::Full)
+        );
+        let newer = router_info(5, true, at(5000));
+        assert_eq!(netdb.store_router(newer, at(5000)), Stored::New);
+        let first = router_info(1, true, at(1000)).hash();
+        assert!(netdb.router(&first).is_none());
+        assert_eq!((netdb.router_count(), netdb.floodfill_count()), (3, 3));
+    }
+
+    #[test]
+    fn the_closest_come_in_order_and_without_the_excluded() {
+        let mut netdb = netdb(100);
+        for seed in 1..=40 {
+            netdb.store_router(router_info(seed, seed % 2 == 0, at(0)), at(0));
+        }
+        let (key, day) = ([9; 32], at(0).unix);
+        let target = RoutingKey::new(&key, UtcDay::of(day));
+        let mut all: Vec<RouterHash> = netdb.floodfills.iter().copied().collect();
+        all.sort_by_key(|router| target.distance(router));
+        let found = netdb.closest_floodfills(&key, day, 5, |_| false);
+        assert_eq!(found, all[..5]);
+        let found = netdb.closest_floodfills(&key, day, 3, |router| *router == all[1]);
+        assert_eq!(found, [all[0], all[2], all[3]]);
+        let others = netdb.closest_others(&key, day, 50, |_| false);
+        assert_eq!(others.len(), 20);
+        assert!(others.iter().all(|router| !all.contains(router)));
+    }
+
+    #[test]
+    fn old_routers_are_forgotten_while_enough_are_left() {
+        let mut netdb = netdb(500);
+        for seed in 1..=100 {
+            netdb.store_router(router_info(seed, false, at(u64::from(seed))), at(1000));
+        }
+        netdb.sweep(at(28 * 3_600_000));
+        assert_eq!(netdb.router_count(), KEEP);
+        assert!(netdb.router(&router_info(1, false, at(1)).hash()).is_none());
+        assert!(
+            netdb
+                .router(&router_info(100, false, at(100)).hash())
+                .is_some()
+        );
+    }
 }

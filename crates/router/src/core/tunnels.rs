@@ -15,8 +15,8 @@ use ramson_proto::tunnel::reassembly::{EndpointKind, ReassemblyLimits};
 use ramson_proto::tunnel::{Endpoint, Gateway, LAYERED_LEN, TunnelKeys, TunnelLayers};
 use ramson_wire::i2np::{DeliveryStatus, Garlic, TunnelData};
 use ramson_wire::{
-    BandwidthClass, CloveDelivery, Congestion, GarlicClove, I2npMessage, Instant, Mapping, MessageType, RouterHash,
-    RouterInfo, TunnelDelivery, TunnelId, UnixTime,
+    BandwidthClass, CloveDelivery, Congestion, GarlicClove, I2npMessage, Instant, Mapping,
+    MessageType, RouterHash, RouterInfo, TunnelDelivery, TunnelId, UnixTime,
 };
 
 use super::{Core, DropReason, Origin};
@@ -99,7 +99,6 @@ struct Test {
 /// The exploratory tunnels.
 #[derive(Debug)]
 pub(super) struct Tunnels {
-    us: RouterHash,
     settings: TunnelSettings,
     inbound: Vec<Inbound>,
     outbound: Vec<Outbound>,
@@ -116,9 +115,8 @@ pub(super) struct Tunnels {
 }
 
 impl Tunnels {
-    pub(super) fn new(us: RouterHash, settings: TunnelSettings) -> Self {
+    pub(super) fn new(settings: TunnelSettings) -> Self {
         Self {
-            us,
             settings,
             inbound: Vec::new(),
             outbound: Vec::new(),
@@ -197,12 +195,21 @@ impl Core {
     fn expire_tunnels(&mut self, now: Now) {
         let instant = now.instant;
         let tunnels = &mut self.tunnels;
-        tunnels.outbound.retain(|it| {
-            it.expires > instant && it.tests.failed_in_a_row < MAX_FAILED_TESTS
-        });
         let relays = &mut self.relays;
+        let blamed = &mut tunnels.blamed;
+        let mut stands = |expires: Instant, tests: &Tests, hops: &[RouterHash]| {
+            let works = tests.failed_in_a_row < MAX_FAILED_TESTS;
+            if !works {
+                tracing::debug!(hops = hops.len(), "a tunnel does not pass its tests");
+                blamed.extend(hops.iter().map(|hop| (*hop, instant + BLAME)));
+            }
+            works && expires > instant
+        };
+        tunnels
+            .outbound
+            .retain(|it| stands(it.expires, &it.tests, &it.hops));
         tunnels.inbound.retain(|it| {
-            let keep = it.expires > instant && it.tests.failed_in_a_row < MAX_FAILED_TESTS;
+            let keep = stands(it.expires, &it.tests, &it.hops);
             if !keep {
                 let tunnel = it.receive;
                 relays.post(tunnel, RelayMessage::Remove { tunnel });
@@ -237,7 +244,13 @@ impl Core {
             return false;
         };
         let (path, reply_tunnel) = match way {
-            Way::Inbound => (BuildPath::Inbound { us, receive_tunnel: receive }, None),
+            Way::Inbound => (
+                BuildPath::Inbound {
+                    us,
+                    receive_tunnel: receive,
+                },
+                None,
+            ),
             Way::Outbound => {
                 let reply = self
                     .tunnels
@@ -305,7 +318,10 @@ impl Core {
         };
         match (through, encryption_key) {
             (Some(outbound), Some(key)) => {
-                let clove = GarlicClove { delivery: CloveDelivery::Local, message: message.as_ref() };
+                let clove = GarlicClove {
+                    delivery: CloveDelivery::Local,
+                    message: message.as_ref(),
+                };
                 let sealed = router::seal(&key, &[clove], 0, now.unix, &mut self.random);
                 if let Ok(sealed) = sealed
                     && let Ok(garlic) = self.message(MessageType::Garlic, sealed, now)
@@ -339,9 +355,8 @@ impl Core {
     }
 
     fn fresh_tunnel_id(&mut self) -> Option<TunnelId> {
-        (0..8).find_map(|_| {
-            TunnelId::new(self.random.u32()).filter(|id| !self.tunnels.receives(*id))
-        })
+        (0..8)
+            .find_map(|_| TunnelId::new(self.random.u32()).filter(|id| !self.tunnels.receives(*id)))
     }
 
     /// Registers the end of an own inbound tunnel.
@@ -568,7 +583,10 @@ impl Core {
                 deadline: now.instant + TEST_TIMEOUT,
             };
             self.tunnels.testing.insert(id, test);
-            let delivery = TunnelDelivery::Tunnel { gateway: router, tunnel };
+            let delivery = TunnelDelivery::Tunnel {
+                gateway: router,
+                tunnel,
+            };
             self.send_through(index, delivery, &message, now);
         }
     }
@@ -592,7 +610,8 @@ impl Core {
         let mut good = Vec::new();
         let mut rest = Vec::new();
         for (router, info) in self.netdb.routers() {
-            if !is_usable(info, self.config.allow_local, now.unix) || self.links.is_failing(router, now)
+            if !is_usable(info, self.config.allow_local, now.unix)
+                || self.links.is_failing(router, now)
             {
                 continue;
             }

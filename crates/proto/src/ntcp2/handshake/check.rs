@@ -4,7 +4,8 @@ use std::time::Duration;
 use ramson_wire::ntcp2::HandshakePayload;
 use ramson_wire::{DecodeError, RouterInfo, UnixTime, Verified};
 
-use crate::ntcp2::{AcceptConfig, HandshakeError, Sensitive};
+use crate::Sensitive;
+use crate::ntcp2::{AcceptConfig, HandshakeError};
 
 /// The age at which a RouterInfo is too old for a handshake, as i2pd has it.
 const MAX_AGE: Duration = Duration::from_secs(90 * 60);

@@ -2,8 +2,10 @@
 
 mod admission;
 mod by_hand;
+mod confirmed;
 mod data;
 mod failures;
+mod frames;
 mod handshake;
 mod queue;
 mod splits;
@@ -16,14 +18,14 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use ramson_crypto::x25519::PrivateKey;
 use ramson_crypto::{Random, SigningKey};
-use ramson_wire::ntcp2::TerminationReason;
+use ramson_wire::ntcp2::{Block, TerminationReason};
 use ramson_wire::{
     Instant, Mapping, MessageType, Ntcp2Address, RouterHash, RouterIdentity, RouterInfo,
     RouterInfoBuilder, UnixTime, Verified,
 };
 
 use super::*;
-use crate::Now;
+use crate::{Now, Sensitive};
 
 pub(super) const NETWORK: u8 = 99;
 const ALICE_IP: &str = "192.0.2.1";
@@ -330,6 +332,23 @@ fn write(from: &mut Side, to: &mut Side, now: Now) -> bool {
     }
 }
 
+pub(super) fn now_s() -> u32 {
+    start().unix.as_secs() as u32
+}
+
+/// Runs a pair and returns why Bob and Alice closed.
+pub(super) fn reasons(mut pair: Pair) -> (Option<CloseReason>, Option<CloseReason>) {
+    pair.settle();
+    if pair.bob.closed().is_none() || !pair.bob.link.is_closed() {
+        pair.wait(Duration::from_secs(10));
+    }
+    (pair.bob.closed().cloned(), pair.alice.closed().cloned())
+}
+
+pub(super) fn handshake(error: HandshakeError) -> Option<CloseReason> {
+    Some(CloseReason::Handshake(error))
+}
+
 pub(super) fn message(id: u32, len: usize) -> LinkMessage {
     let mut body = vec![0; len];
     Random::from_seed([id as u8; 32]).fill(&mut body);
@@ -339,4 +358,9 @@ pub(super) fn message(id: u32, len: usize) -> LinkMessage {
         expiration_s: (start().unix.as_secs() + 100_000) as u32,
         body: BytesMut::from(body.as_slice()),
     }
+}
+
+pub(super) fn put_router_info(out: &mut BytesMut, bytes: &[u8]) {
+    let flood = false;
+    Block::RouterInfo { flood, bytes }.encode(out).unwrap();
 }

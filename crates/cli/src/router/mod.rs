@@ -1,0 +1,105 @@
+//! `ramson router`: a router of its own.
+
+mod config;
+pub(crate) use config::{Config, ConfigError};
+
+mod limits;
+
+mod log;
+
+mod place;
+
+mod signals;
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use indicatif::ProgressBar;
+use ramson::router::{RouterHandle, RunningRouter};
+
+use self::log::Log;
+use self::signals::{Signal, Signals};
+use crate::{Event, Output};
+
+/// A tunnel's ten minutes, and the grace that hops give it.
+const TRANSIT_LIFETIME: Duration = Duration::from_secs(620);
+/// How long links and files may take at the end.
+const GOODBYE: Duration = Duration::from_secs(3);
+/// How often it is looked at what is left.
+const LOOK: Duration = Duration::from_millis(500);
+/// How often that is told where no line can change.
+const TELL: Duration = Duration::from_secs(30);
+
+/// Runs a router until a signal ends it.
+pub(crate) async fn run(file: &Path, verbose: u8, output: &Output) -> Result<()> {
+    let mut signals = Signals::new()?;
+    let config = Config::read(file)?;
+    let log = Log::start(config.log(), verbose);
+    let settings = config.settings(limits::links());
+    let published = settings.config.published.is_some();
+    let router = RunningRouter::start(settings)?;
+    output.note(&Event::Router {
+        version: env!("CARGO_PKG_VERSION"),
+        network_id: config.network_id(),
+        listen: router.local_addr().map(|address| address.to_string()),
+        published,
+        routers: router.seeded(),
+    });
+    while let Signal::Reload = signals.next().await {
+        reload(file, router.handle(), &log, output);
+    }
+    tokio::select! {
+        () = drain(router.handle(), output) => {}
+        () = signals.end() => {}
+    }
+    output.clear_bar();
+    tokio::select! {
+        () = router.stop(GOODBYE) => {}
+        () = signals.end() => {}
+    }
+    Ok(())
+}
+
+/// Takes what can change without a new start.
+fn reload(file: &Path, handle: &RouterHandle, log: &Log, output: &Output) {
+    let text = match Config::read(file) {
+        Ok(config) => {
+            log.set(config.log());
+            handle.set_transit_limits(config.transit());
+            "limits and log level are those of the configuration file now".to_owned()
+        }
+        Err(error) => format!("nothing was changed: {error}"),
+    };
+    output.note(&Event::Note { text });
+}
+
+/// Waits until nobody relies on us any more.
+async fn drain(handle: &RouterHandle, output: &Output) {
+    handle.drain();
+    let began = Instant::now();
+    let bar = output.show_bar(ProgressBar::new_spinner());
+    let mut told: Option<Instant> = None;
+    loop {
+        let status = handle.status();
+        if status.draining && status.transit_tunnels == 0 {
+            return;
+        }
+        let left = TRANSIT_LIFETIME.saturating_sub(began.elapsed());
+        if left.is_zero() {
+            return;
+        }
+        let event = Event::Draining {
+            transit_tunnels: status.transit_tunnels,
+            at_most_seconds: left.as_secs(),
+        };
+        if output.is_live() {
+            bar.set_message(event.to_string());
+            bar.tick();
+        } else if status.draining && told.is_none_or(|told| told.elapsed() >= TELL) {
+            told = Some(Instant::now());
+            output.note(&event);
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
