@@ -246,7 +246,7 @@ pub fn run(options: &Options) -> Report {
         network.world.run_for(TICK);
         checks.tick(&network);
     }
-    figures.extend(surveys.figures());
+    figures.extend(surveys.finish());
     Report::new(options, &network, figures, checks.into_failures())
 }
 

@@ -224,11 +224,14 @@ impl World {
 
     /// A router's clocks at this moment.
     fn clock(&self, node: u32, at: u64) -> Now {
-        let ahead = self.node(node).map_or(0, |node| node.settings.clock_ahead_ms);
-        let unix = self.settings.begins.as_millis() + at / 1000;
+        let truth = self.settings.begins.as_millis() + at / 1000;
+        let node = self.node(node);
+        let ahead = node.map_or(0, |node| node.settings.clock_ahead_ms);
+        let machine = UnixTime::from_millis(truth.saturating_add_signed(ahead));
+        let router = node.and_then(|node| node.handle.as_ref());
         Now {
             instant: Instant::from_micros(at),
-            unix: UnixTime::from_millis(unix.saturating_add_signed(ahead)),
+            unix: router.map_or(machine, |router| router.clock().correct(machine)),
         }
     }
 

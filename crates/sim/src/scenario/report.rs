@@ -5,6 +5,9 @@ use super::{Network, Options};
 use crate::trace::TraceHash;
 use crate::world::WorldStats;
 
+/// So many of what is not as it should be are described.
+const DESCRIBED: usize = 8;
+
 /// One thing that is to be reached.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Figure {
@@ -14,9 +17,29 @@ pub struct Figure {
     pub good: usize,
     /// How many there are.
     pub of: usize,
+    /// Some of those that are not, in words.
+    pub others: Vec<String>,
 }
 
 impl Figure {
+    pub(super) fn new(name: &'static str) -> Self {
+        Self {
+            name,
+            good: 0,
+            of: 0,
+            others: Vec::new(),
+        }
+    }
+
+    /// Counts one more; `what` describes it if it is not as it should be.
+    pub(super) fn count(&mut self, good: bool, what: impl FnOnce() -> String) {
+        self.of += 1;
+        self.good += usize::from(good);
+        if !good && self.others.len() < DESCRIBED {
+            self.others.push(what());
+        }
+    }
+
     /// Ninety-nine of a hundred have to be as they should be, and a network of less than a hundred
     /// may have one that is not.
     pub fn is_reached(&self) -> bool {
@@ -27,7 +50,7 @@ impl Figure {
 impl fmt::Display for Figure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let percent = self.good as f64 * 100.0 / self.of.max(1) as f64;
-        let Self { name, good, of } = self;
+        let Self { name, good, of, .. } = self;
         write!(f, "{name}: {good} of {of}, {percent:.1} %")
     }
 }
@@ -60,8 +83,10 @@ impl Report {
         figures: Vec<Figure>,
         mut failures: Vec<String>,
     ) -> Self {
-        let missed = figures.iter().filter(|figure| !figure.is_reached());
-        failures.extend(missed.map(|figure| format!("not reached: {figure}")));
+        for figure in figures.iter().filter(|figure| !figure.is_reached()) {
+            failures.push(format!("not reached: {figure}"));
+            failures.extend(figure.others.iter().cloned());
+        }
         if figures.is_empty() && failures.is_empty() {
             failures.push("nothing was measured".into());
         }

@@ -20,18 +20,24 @@ const EVERY: Duration = Duration::from_secs(60);
 
 /// How many of the routers that run have their tunnels.
 pub(super) fn tunnels(network: &Network) -> Figure {
-    let statuses = network.routers.iter().filter_map(|router| network.world.status(*router));
-    let (mut good, mut of) = (0, 0);
-    for status in statuses {
-        of += 1;
+    let mut figure = Figure::new("routers with their tunnels");
+    for router in &network.routers {
+        let Some(status) = network.world.status(*router) else {
+            continue;
+        };
         let [inbound, outbound] = status.exploratory;
-        good += usize::from(inbound >= TUNNELS && outbound >= TUNNELS);
+        let good = inbound >= TUNNELS && outbound >= TUNNELS;
+        figure.count(good, || {
+            let number = router.index();
+            let [built, failed] = status.builds;
+            format!(
+                "router {number}: {inbound} and {outbound} tunnels, {built} built, {failed} failed, \
+                 {} links, {} dials, {} failed, {} routers known, {} floodfills",
+                status.links, status.dials, status.dials_failed, status.routers, status.floodfills
+            )
+        });
     }
-    Figure {
-        name: "routers with their tunnels",
-        good,
-        of,
-    }
+    figure
 }
 
 /// Look-ups of random routers by random routers.
@@ -43,9 +49,7 @@ pub(super) struct Surveys {
     /// When who asked for whom.
     asked: BTreeMap<(NodeId, RouterHash), Duration>,
     next_round: Duration,
-    measuring: bool,
-    answered: usize,
-    of: usize,
+    figure: Option<Figure>,
 }
 
 impl Surveys {
@@ -55,15 +59,13 @@ impl Surveys {
             planned: Vec::new(),
             asked: BTreeMap::new(),
             next_round: SETTLE / 2,
-            measuring: false,
-            answered: 0,
-            of: 0,
+            figure: None,
         }
     }
 
     /// From now on it is measured, for `time`.
     pub(super) fn measure(&mut self, network: &Network, now: Duration, time: Duration) {
-        self.measuring = true;
+        self.figure = Some(Figure::new("look-ups answered in 3 s"));
         self.planned.clear();
         self.asked.clear();
         for _ in 0..MEASURED {
@@ -83,7 +85,7 @@ impl Surveys {
     }
 
     pub(super) fn tick(&mut self, network: &mut Network, now: Duration) {
-        if !self.measuring && now >= self.next_round {
+        if self.figure.is_none() && now >= self.next_round {
             self.next_round = now + EVERY;
             self.plan(network, now, EVERY);
         }
@@ -99,8 +101,16 @@ impl Surveys {
                     continue;
                 };
                 let at = Duration::from_micros(answer.at.as_micros());
-                let good = answer.found && at.saturating_sub(asked) <= PATIENCE;
-                self.answered += usize::from(self.measuring && good);
+                let took = at.saturating_sub(asked);
+                let good = answer.found && took <= PATIENCE;
+                if let Some(figure) = &mut self.figure {
+                    let found = if answer.found { "found" } else { "not found" };
+                    let wanted = network.world.node_of(&answer.router).map(NodeId::index);
+                    figure.count(good, || {
+                        let asker = router.index();
+                        format!("router {asker} asked for {wanted:?} at {asked:?}: {found} after {took:?}")
+                    });
+                }
             }
         }
     }
@@ -119,17 +129,19 @@ impl Surveys {
         if !network.world.is_running(asker) || self.asked.contains_key(&(asker, wanted)) {
             return;
         }
-        self.of += usize::from(self.measuring);
         if network.world.look_up(asker, wanted) {
             self.asked.insert((asker, wanted), now);
         }
     }
 
-    pub(super) fn figures(&self) -> Option<Figure> {
-        self.measuring.then_some(Figure {
-            name: "look-ups answered in 3 s",
-            good: self.answered,
-            of: self.of,
-        })
+    /// What was measured; what was not answered until now is not answered.
+    pub(super) fn finish(self) -> Option<Figure> {
+        let mut figure = self.figure?;
+        for ((asker, _), at) in self.asked {
+            figure.count(false, || {
+                format!("router {} asked at {at:?}: nothing came of it yet", asker.index())
+            });
+        }
+        Some(figure)
     }
 }

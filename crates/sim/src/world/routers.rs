@@ -101,6 +101,11 @@ impl World {
         self.schedule_woken(now);
     }
 
+    /// By how many milliseconds a machine's clock is ahead.
+    pub fn clock_ahead(&self, id: NodeId) -> i64 {
+        self.node(id.0).map_or(0, |node| node.settings.clock_ahead_ms)
+    }
+
     /// Sets a machine's clock.
     pub fn set_clock(&mut self, id: NodeId, ahead_ms: i64) {
         if let Some(node) = self.node_mut(id.0) {
@@ -116,6 +121,12 @@ impl World {
     /// The hash of a machine's router, running or not.
     pub fn hash(&self, id: NodeId) -> Option<RouterHash> {
         Some(self.node(id.0)?.hash)
+    }
+
+    /// The machine of the router of this hash.
+    pub fn node_of(&self, hash: &RouterHash) -> Option<NodeId> {
+        let index = self.nodes.iter().position(|node| node.hash == *hash)?;
+        Some(NodeId(index as u32))
     }
 
     /// What a machine's router was told by its owner.
