@@ -10,7 +10,7 @@ use ramson_crypto::Random;
 use ramson_proto::Now;
 use ramson_proto::garlic::router;
 use ramson_proto::ntcp2::{LinkMessage, Priority};
-use ramson_proto::tunnel::build::{BuildPath, HopSpec, PendingBuild};
+use ramson_proto::tunnel::build::{BuildPath, HopAnswer, HopSpec, PendingBuild};
 use ramson_proto::tunnel::reassembly::{EndpointKind, ReassemblyLimits};
 use ramson_proto::tunnel::{Endpoint, Gateway, LAYERED_LEN, TunnelKeys, TunnelLayers};
 use ramson_wire::i2np::{DeliveryStatus, Garlic, TunnelData};
@@ -226,7 +226,7 @@ impl Core {
         for id in late {
             if let Some(pending) = tunnels.pending.remove(&id) {
                 tracing::debug!(way = ?pending.way, hops = pending.hops.len(), "no answer to a tunnel build");
-                tunnels.fail(&pending, now);
+                tunnels.fail(&pending, std::iter::empty(), now);
                 let tunnel = pending.receive;
                 relays.post(tunnel, RelayMessage::Remove { tunnel });
             }
@@ -431,7 +431,11 @@ impl Core {
             Ok(keys) => keys,
             Err(why) => {
                 tracing::debug!(%why, answers = ?outcome.answers, "a tunnel was not built");
-                self.tunnels.fail(&pending, now);
+                let refused = outcome
+                    .answers
+                    .iter()
+                    .map(|answer| matches!(answer, HopAnswer::Refused(_)));
+                self.tunnels.fail(&pending, refused, now);
                 return;
             }
         };
@@ -678,11 +682,15 @@ impl Core {
 }
 
 impl Tunnels {
-    /// A build came to nothing; which of its hops is to blame, nobody knows.
-    fn fail(&mut self, pending: &Pending, now: Now) {
+    /// A build came to nothing. To blame are the hops that refused; without any, who knows.
+    fn fail(&mut self, pending: &Pending, refused: impl Iterator<Item = bool>, now: Now) {
         self.failed += 1;
-        for hop in &pending.hops {
-            self.blamed.insert(hop.router, now.instant + BLAME);
+        let refused: Vec<bool> = refused.collect();
+        let all = !refused.contains(&true);
+        for (index, hop) in pending.hops.iter().enumerate() {
+            if all || refused.get(index) == Some(&true) {
+                self.blamed.insert(hop.router, now.instant + BLAME);
+            }
         }
         let [inbound, outbound] = &mut self.not_before;
         *match pending.way {
