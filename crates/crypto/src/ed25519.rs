@@ -58,6 +58,8 @@ impl SigningKey {
 
     /// Signs `message`.
     pub fn sign(&self, message: &[u8]) -> [u8; 64] {
+        #[cfg(feature = "simulation")]
+        crate::simulation::count(|work| work.signed += 1);
         let signature = self.0.pair.sign(message);
         let signature = signature.as_ref().try_into();
         signature.expect("Ed25519 signatures have 64 bytes")
@@ -102,6 +104,8 @@ impl PublicKey {
         message: &[u8],
         signature: &[u8; 64],
     ) -> Result<(), SignatureError> {
+        #[cfg(feature = "simulation")]
+        crate::simulation::count(|work| work.verified += 1);
         self.0
             .verify_strict(message, &ed25519_dalek::Signature::from_bytes(signature))
             .map_err(|_| SignatureError::Mismatch)

@@ -33,6 +33,9 @@ pub use random::Random;
 mod signature;
 pub use signature::{SignatureError, SignatureKind, VerifyingKey};
 
+#[cfg(feature = "simulation")]
+pub mod simulation;
+
 mod siphash;
 pub use siphash::siphash24;
 

@@ -26,6 +26,8 @@ struct Inner {
 impl PrivateKey {
     /// Returns the key of these bytes, of which any will do; computes the public key.
     pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        #[cfg(feature = "simulation")]
+        crate::simulation::count(|work| work.keys += 1);
         let bytes = Zeroizing::new(bytes);
         let key = agreement::PrivateKey::from_private_key(&agreement::X25519, bytes.as_slice())
             .expect("any 32 bytes are an X25519 private key");
@@ -61,6 +63,20 @@ impl PrivateKey {
     /// If the result is all zero: `peer` is then one of the few points with which any private
     /// key has that result.
     pub fn agree(&self, peer: &[u8; 32]) -> Result<SharedSecret, AgreeError> {
+        #[cfg(feature = "simulation")]
+        {
+            crate::simulation::count(|work| work.agreements += 1);
+            if let Some(secret) = crate::simulation::shared(&self.0.public, peer) {
+                return Ok(SharedSecret(secret));
+            }
+        }
+        let secret = self.multiply(peer)?;
+        #[cfg(feature = "simulation")]
+        crate::simulation::share(&self.0.public, peer, &secret.0);
+        Ok(secret)
+    }
+
+    fn multiply(&self, peer: &[u8; 32]) -> Result<SharedSecret, AgreeError> {
         let peer = agreement::UnparsedPublicKey::new(&agreement::X25519, peer);
         agreement::agree(&self.0.key, peer, AgreeError, |secret| {
             let mut bytes = Zeroizing::new([0; 32]);

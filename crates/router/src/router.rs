@@ -10,7 +10,7 @@ use ramson_proto::ntcp2::{
 use ramson_wire::{EncodeError, RouterHash, RouterInfo, UnixTime, Verified};
 
 use crate::config::{RouterConfig, TransitLimits};
-use crate::core::{Core, CoreMessage, OwnRouter, RouterKeys, RouterStatus, ShellRequest};
+use crate::core::{Core, CoreMessage, LookupOutcome, OwnRouter, RouterKeys, RouterStatus, ShellRequest};
 use crate::inbox::{Inbox, Sender};
 use crate::link::{LinkEnv, LinkPart};
 use crate::relay::{RelaySenders, RelayShard};
@@ -180,6 +180,12 @@ impl RouterHandle {
     /// Has the shell store the RouterInfos that are known ([`ShellRequest::Store`]).
     pub fn store_known_routers(&self) -> bool {
         self.core.post(CoreMessage::Known).is_ok()
+    }
+
+    /// Asks the floodfills for a router's RouterInfo, also when one is known; the outcome is posted
+    /// to `reply`. Says whether there was room for the question.
+    pub fn look_up(&self, router: RouterHash, reply: Sender<LookupOutcome>) -> bool {
+        self.core.post(CoreMessage::LookUp { router, reply }).is_ok()
     }
 
     /// The last snapshot.

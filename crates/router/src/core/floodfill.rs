@@ -101,8 +101,10 @@ impl Core {
         let router = info.hash();
         let gzip = (flood && self.config.floodfill).then(|| info.to_gzip());
         let stored = self.netdb.store_router(info, now);
+        if !matches!(stored, Stored::Refused(_)) {
+            self.lookups.found(router, now);
+        }
         if matches!(stored, Stored::New | Stored::Newer) {
-            self.lookups.found(router);
             if self.links.has_waiting(&router) {
                 self.want(router, now);
             }

@@ -10,6 +10,7 @@ use ramson_wire::i2np::{DatabaseLookup, DatabaseSearchReply, LookupKind};
 use ramson_wire::{Distance, I2npMessage, Instant, MessageType, RouterHash, RoutingKey, UtcDay};
 
 use super::{Core, DropReason, Origin};
+use crate::inbox::Sender;
 
 /// Look-ups at once.
 const MAX_LOOKUPS: usize = 64;
@@ -24,9 +25,24 @@ const EXPLORE: [Duration; 2] = [Duration::from_secs(10), Duration::from_secs(120
 /// Few.
 const FEW: usize = 30;
 
+/// How many wait for one look-up at most.
+const MAX_WAITING: usize = 16;
+
+/// What came of a look-up that was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LookupOutcome {
+    /// Who was looked for.
+    pub router: RouterHash,
+    /// The RouterInfo came.
+    pub found: bool,
+    /// When that was known.
+    pub at: Instant,
+}
+
 #[derive(Debug)]
 struct Lookup {
     kind: LookupKind,
+    waiting: Vec<Sender<LookupOutcome>>,
     started: Instant,
     asked: BTreeSet<RouterHash>,
     /// Floodfills that were named; whether we know them or not.
@@ -69,6 +85,7 @@ impl Lookups {
         }
         let lookup = Lookup {
             kind,
+            waiting: Vec::new(),
             started: now.instant,
             asked: BTreeSet::new(),
             named: BTreeSet::new(),
@@ -79,14 +96,65 @@ impl Lookups {
     }
 
     /// A RouterInfo is there.
-    pub(super) fn found(&mut self, router: RouterHash) {
-        if self.lookups.remove(&router.0).is_some() {
+    pub(super) fn found(&mut self, router: RouterHash, now: Now) {
+        if let Some(lookup) = self.lookups.remove(&router.0) {
             self.succeeded += 1;
+            lookup.tell(router, true, now);
+        }
+    }
+
+    /// Begins to look for a router on behalf of somebody, to whom the outcome is posted.
+    pub(super) fn find_for(
+        &mut self,
+        router: RouterHash,
+        reply: Sender<LookupOutcome>,
+        now: Now,
+    ) {
+        let started = self.find_router(router, now);
+        match self.lookups.get_mut(&router.0) {
+            Some(lookup) if started && lookup.waiting.len() < MAX_WAITING => {
+                lookup.waiting.push(reply);
+            }
+            _ => {
+                let outcome = LookupOutcome {
+                    router,
+                    found: false,
+                    at: now.instant,
+                };
+                let _ = reply.post(outcome);
+            }
+        }
+    }
+}
+
+impl Lookup {
+    /// Whoever has no room for the outcome does not learn it.
+    fn tell(self, router: RouterHash, found: bool, now: Now) {
+        for reply in self.waiting {
+            let _ = reply.post(LookupOutcome {
+                router,
+                found,
+                at: now.instant,
+            });
         }
     }
 }
 
 impl Core {
+    /// Somebody wants a router looked up: now, and not with the next tick.
+    pub(super) fn look_up_for(
+        &mut self,
+        router: RouterHash,
+        reply: Sender<LookupOutcome>,
+        now: Now,
+    ) {
+        self.lookups.find_for(router, reply, now);
+        let asked = self.lookups.lookups.get(&router.0);
+        if asked.is_some_and(|lookup| lookup.asked.is_empty()) {
+            self.ask_next(router.0, now);
+        }
+    }
+
     /// Asks the next floodfill where one is due.
     pub(super) fn look_up(&mut self, now: Now) {
         self.explore(now);
@@ -119,10 +187,13 @@ impl Core {
         let next = next.first().copied();
         let Some(floodfill) = next.filter(|_| !late && asked.len() < MAX_ASKED) else {
             let explored = lookup.kind == LookupKind::Exploration;
-            self.lookups.lookups.remove(&key);
-            if !explored {
+            let ended = self.lookups.lookups.remove(&key);
+            if let Some(lookup) = ended
+                && !explored
+            {
                 self.lookups.failed += 1;
                 self.links.give_up(RouterHash(key));
+                lookup.tell(RouterHash(key), false, now);
             }
             return;
         };

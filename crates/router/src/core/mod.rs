@@ -48,6 +48,7 @@ use crate::peer::PeerHandle;
 use crate::relay::{RelayMessage, RelaySenders, seconds_up};
 use crate::router::RouterClock;
 
+pub use self::lookups::LookupOutcome;
 pub use self::netdb::StoreRefusal;
 pub use self::own::RouterKeys;
 pub use self::status::{DropReason, RouterStatus};
@@ -112,6 +113,11 @@ pub(crate) enum CoreMessage {
     Seed(Vec<Verified<RouterInfo>>),
     /// The shell wants to store what is known.
     Known,
+    /// Ask the floodfills for a router's RouterInfo.
+    LookUp {
+        router: RouterHash,
+        reply: Sender<LookupOutcome>,
+    },
     /// Changed limits.
     Limits(crate::TransitLimits),
     /// Refuse new transit.
@@ -312,6 +318,7 @@ impl Core {
                 let known = self.netdb.routers().map(|(_, info)| info.clone()).collect();
                 self.links.ask_shell(ShellRequest::Store(known));
             }
+            CoreMessage::LookUp { router, reply } => self.look_up_for(router, reply, now),
             CoreMessage::Limits(limits) => self.config.transit = limits,
             CoreMessage::Drain => self.draining = true,
             CoreMessage::Stop => self.links.close_all(TerminationReason::Shutdown),

@@ -128,15 +128,21 @@ impl NetDb {
 
     /// Takes a RouterInfo from the network.
     pub(crate) fn store_router(&mut self, info: Verified<RouterInfo>, now: Now) -> Stored {
-        self.store(info, MAX_AGE, now)
+        self.store(info, [MAX_AGE, MAX_AHEAD], now)
     }
 
-    /// Takes a RouterInfo from our own disk or a seed.
+    /// Takes a RouterInfo from our own disk, a seed or its own router. It may be from the future: if
+    /// our clock is behind, these are whom we learn the time of.
     pub(crate) fn seed_router(&mut self, info: Verified<RouterInfo>, now: Now) -> Stored {
-        self.store(info, MAX_SEED_AGE, now)
+        self.store(info, [MAX_SEED_AGE; 2], now)
     }
 
-    fn store(&mut self, info: Verified<RouterInfo>, max_age: Duration, now: Now) -> Stored {
+    fn store(
+        &mut self,
+        info: Verified<RouterInfo>,
+        [max_age, max_ahead]: [Duration; 2],
+        now: Now,
+    ) -> Stored {
         let hash = info.hash();
         if hash == self.us {
             return Stored::Refused(StoreRefusal::Ourselves);
@@ -147,7 +153,7 @@ impl NetDb {
         if info.published() + max_age < now.unix {
             return Stored::Refused(StoreRefusal::TooOld);
         }
-        if info.published() > now.unix + MAX_AHEAD {
+        if info.published() > now.unix + max_ahead {
             return Stored::Refused(StoreRefusal::Future);
         }
         let known = self.routers.get(&hash);
@@ -337,6 +343,11 @@ mod tests {
         );
         assert_eq!(
             netdb.seed_router(info.clone(), at(2 * hour + 1)),
+            Stored::New
+        );
+        let mut slow = NetDb::new(RouterHash([0; 32]), 77, 10, 10);
+        assert_eq!(
+            slow.seed_router(info.clone(), at(hour - 600_000)),
             Stored::New
         );
         let mut other = NetDb::new(RouterHash([0; 32]), 78, 10, 10);

@@ -33,6 +33,8 @@ const REPLACE_BEFORE: Duration = Duration::from_secs(90);
 const AFTER_FAILURE: Duration = Duration::from_millis(700);
 /// How often each pair of tunnels is tested.
 const TEST_EVERY: Duration = Duration::from_secs(30);
+/// And how soon after one that failed.
+const TEST_AGAIN: Duration = Duration::from_secs(1);
 /// How long a test message may take.
 const TEST_TIMEOUT: Duration = Duration::from_secs(8);
 /// Failed tests in a row after which a tunnel is dropped.
@@ -109,6 +111,8 @@ pub(super) struct Tunnels {
     blamed: BTreeMap<RouterHash, Instant>,
     not_before: [Instant; 2],
     test_at: Instant,
+    /// Tunnels are paired differently each time.
+    test_round: usize,
     built: u64,
     failed: u64,
     tests_failed: u64,
@@ -125,6 +129,7 @@ impl Tunnels {
             blamed: BTreeMap::new(),
             not_before: [Instant::ZERO; 2],
             test_at: Instant::ZERO,
+            test_round: 0,
             built: 0,
             failed: 0,
             tests_failed: 0,
@@ -542,6 +547,9 @@ impl Core {
             if let Some(test) = self.tunnels.testing.remove(&id) {
                 self.tunnels.tests_failed += 1;
                 self.tunnels.tested(&test, false);
+                // In other pairs, which tell the one to blame.
+                let soon = now.instant + TEST_AGAIN;
+                self.tunnels.test_at = self.tunnels.test_at.min(soon);
             }
         }
         if self.tunnels.test_at > now.instant {
@@ -559,10 +567,11 @@ impl Core {
         if inbound.is_empty() || outbound == 0 {
             return;
         }
-        let shift = self.random.below(pairs as u64) as usize;
+        self.tunnels.test_round = self.tunnels.test_round.wrapping_add(1);
+        let shift = self.tunnels.test_round;
         for pair in 0..pairs {
             let Some((router, tunnel, receive)) =
-                inbound.get((pair + shift) % inbound.len()).copied()
+                inbound.get(pair.wrapping_add(shift) % inbound.len()).copied()
             else {
                 continue;
             };
