@@ -8,10 +8,14 @@ use std::time::Duration;
 use bytes::{BufMut, BytesMut};
 use ramson_crypto::Random;
 use ramson_proto::Now;
-use ramson_proto::ntcp2::{Connection, DialConfig, Event, LinkConfig, LinkMessage, LocalRouter, Priority};
+use ramson_proto::ntcp2::{
+    Connection, DialConfig, Event, LinkConfig, LinkMessage, LocalRouter, Priority,
+};
 use ramson_proto::tunnel::build::{BuildPath, HopSpec, PendingBuild};
 use ramson_wire::i2np::{DatabaseLookup, DatabaseStore, LookupKind, StoreEntry, StoreReply};
-use ramson_wire::{Instant, Mapping, MessageType, RouterHash, RouterInfo, TunnelId, UnixTime, Verified};
+use ramson_wire::{
+    Instant, Mapping, MessageType, RouterHash, RouterInfo, TunnelId, UnixTime, Verified,
+};
 
 /// A record of a short tunnel build.
 const BUILD_RECORD_LEN: usize = 218;

@@ -110,7 +110,9 @@ impl FromStr for Scenario {
     type Err = UnknownScenario;
 
     fn from_str(name: &str) -> Result<Self, UnknownScenario> {
-        let found = Self::ALL.into_iter().find(|scenario| scenario.name() == name);
+        let found = Self::ALL
+            .into_iter()
+            .find(|scenario| scenario.name() == name);
         found.ok_or(UnknownScenario)
     }
 }
@@ -225,8 +227,7 @@ pub fn run(options: &Options) -> Report {
 
     let mut checks = Checks::new(script.is_honest(), script.has_good_clocks(), capacity);
     let mut surveys = Surveys::new(random.fork("look-ups"));
-    let measure_from =
-        script.healed_at() + SETTLE + Duration::from_secs(options.extra_seconds);
+    let measure_from = script.healed_at() + SETTLE + Duration::from_secs(options.extra_seconds);
     let until = measure_from + MEASURE + LAST;
     let mut figures = Vec::new();
     while network.world.now() < until && checks.failures().is_empty() {

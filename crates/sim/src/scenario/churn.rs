@@ -66,7 +66,8 @@ impl Script for Churn {
                     self.ending.push((now + Duration::from_secs(1), router));
                 }
             }
-            self.away.push((back.max(now + Duration::from_secs(2)), router));
+            self.away
+                .push((back.max(now + Duration::from_secs(2)), router));
         }
     }
 }
