@@ -319,7 +319,10 @@ impl Core {
                 self.links.ask_shell(ShellRequest::Store(known));
             }
             CoreMessage::LookUp { router, reply } => self.look_up_for(router, reply, now),
-            CoreMessage::Limits(limits) => self.config.transit = limits,
+            CoreMessage::Limits(limits) => {
+                self.config.transit = limits;
+                self.relays.post_rate(limits.rate_bytes_per_s);
+            }
             CoreMessage::Drain => self.draining = true,
             CoreMessage::Stop => self.links.close_all(TerminationReason::Shutdown),
         }
