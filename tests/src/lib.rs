@@ -47,8 +47,21 @@ pub async fn over_network<F>(peer: Peer, routers: usize, test: F) -> Result<()>
 where
     F: AsyncFn(&Network) -> Result<()>,
 {
+    over(&NetworkSpec::new(peer, routers), test).await
+}
+
+/// The same over a new network as described.
+///
+/// # Errors
+///
+/// As [`over_network`].
+pub async fn over<F>(spec: &NetworkSpec, test: F) -> Result<()>
+where
+    F: AsyncFn(&Network) -> Result<()>,
+{
     for run in 1.. {
-        let start = move || Network::start(NetworkSpec::new(peer, routers));
+        let spec = spec.clone();
+        let start = move || Network::start(spec);
         let network = Arc::new(tokio::task::spawn_blocking(start).await??);
         let crashes = Arc::new(AtomicU32::new(0));
         let keeper = tokio::spawn(keep_up(Arc::downgrade(&network), Arc::clone(&crashes)));

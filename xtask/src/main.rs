@@ -27,6 +27,8 @@ enum Commands {
     Licences,
     /// Fetch a peer router into the cache and print its version.
     Peers(commands::peers::Peers),
+    /// Run a network of simulated routers and see what comes of it.
+    Sim(commands::sim::Sim),
 }
 
 fn main() -> ExitCode {
@@ -36,6 +38,7 @@ fn main() -> ExitCode {
         Commands::Test(command) => command.run(),
         Commands::Licences => commands::licences::check(),
         Commands::Peers(command) => command.run(),
+        Commands::Sim(command) => command.run(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

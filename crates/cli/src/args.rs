@@ -70,6 +70,9 @@ pub(crate) enum Command {
     Send(commands::send::Send),
     /// Receive files into a folder
     Receive(commands::receive::Receive),
+    /// Run a router of your own
+    #[cfg(feature = "router")]
+    Router(commands::router::Router),
     /// Write the completions of a shell to standard output
     Completions(commands::completions::Completions),
 }

@@ -39,6 +39,10 @@ impl Failure {
             return Self::new("usage", 2, error.to_string(), None);
         }
         for cause in error.chain() {
+            #[cfg(feature = "router")]
+            if let Some(failure) = Self::of_router(cause) {
+                return failure;
+            }
             if let Some(cause) = cause.downcast_ref::<transfer::Error>() {
                 return Self::of_transfer(cause);
             }
@@ -52,6 +56,40 @@ impl Failure {
             }
         }
         Self::new("failed", 1, error.to_string(), Some(format!("{error:#}")))
+    }
+
+    #[cfg(feature = "router")]
+    fn of_router(error: &(dyn std::error::Error + 'static)) -> Option<Self> {
+        use ramson::router::RouterError;
+
+        use crate::router::ConfigError;
+        if let Some(error) = error.downcast_ref::<ConfigError>() {
+            return Some(Self::new("configuration", 2, error.to_string(), None));
+        }
+        #[cfg(unix)]
+        if let Some(error) = error.downcast_ref::<crate::router::ControlError>() {
+            use crate::router::ControlError;
+            let kind = match error {
+                ControlError::NotRunning => "not_running",
+                ControlError::Io(_) => "io",
+                ControlError::Silent => "timed_out",
+                ControlError::Answer => "router_incompatible",
+            };
+            return Some(Self::new(kind, 3, error.to_string(), None));
+        }
+        let error = error.downcast_ref::<RouterError>()?;
+        let (kind, code) = match error {
+            RouterError::KeyFile(error) => return Some(Self::of_library(error)),
+            RouterError::DamagedKeys { .. } => ("bad_key", 5),
+            RouterError::RouterInfo(_) => ("configuration", 2),
+            _ => ("io", 1),
+        };
+        Some(Self::new(
+            kind,
+            code,
+            error.to_string(),
+            Some(error.detail()),
+        ))
     }
 
     fn of_library(error: &ramson::Error) -> Self {

@@ -25,6 +25,11 @@ mod pipe;
 
 mod progress;
 
+#[cfg(feature = "router")]
+mod router;
+#[cfg(feature = "router")]
+pub use router::RouterNumbers;
+
 mod run;
 pub use run::main;
 

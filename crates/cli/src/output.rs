@@ -93,6 +93,23 @@ pub enum Event {
         seconds: f64,
         refused: u64,
     },
+    /// A router began.
+    Router {
+        version: &'static str,
+        network_id: u8,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        listen: Option<String>,
+        published: bool,
+        routers: usize,
+    },
+    /// How a running router is.
+    #[cfg(feature = "router")]
+    RouterStatus(Box<crate::router::RouterNumbers>),
+    /// A router waits for its end.
+    Draining {
+        transit_tunnels: usize,
+        at_most_seconds: u64,
+    },
     /// Something to know.
     Note { text: String },
 }
@@ -156,6 +173,31 @@ impl fmt::Display for Event {
                 write!(f, "online after {seconds:.1} s as {address}")
             }
             Self::Session { text, .. } | Self::Note { text } => f.write_str(text),
+            Self::Router {
+                version,
+                network_id,
+                listen,
+                published,
+                routers,
+            } => {
+                write!(f, "router {version} of network {network_id}, ")?;
+                match listen {
+                    Some(listen) => write!(f, "listening on {listen}")?,
+                    None => f.write_str("listening nowhere")?,
+                }
+                let published = if *published { "" } else { " (not published)" };
+                write!(f, "{published}, {routers} RouterInfos to begin with")
+            }
+            #[cfg(feature = "router")]
+            Self::RouterStatus(numbers) => numbers.fmt(f),
+            Self::Draining {
+                transit_tunnels,
+                at_most_seconds,
+            } => write!(
+                f,
+                "{transit_tunnels} transit tunnels left, at most {at_most_seconds} s; a second \
+                 signal ends it at once"
+            ),
             Self::Listening { local, target } => write!(f, "{local} leads to {target}"),
             Self::Serving { url, folder } => write!(f, "{folder} is at {url}"),
             Self::Connected { stream, peer } => match stream {

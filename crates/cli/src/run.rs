@@ -86,6 +86,14 @@ impl Shell {
 }
 
 fn run(arguments: Arguments, output: &Output) -> Result<()> {
+    #[cfg(feature = "router")]
+    let arguments = match arguments {
+        Arguments {
+            command: Command::Router(command),
+            global,
+        } => return run_router(command, &global, output),
+        other => other,
+    };
     trace(arguments.global.verbose);
     let shell = Shell {
         output: output.clone(),
@@ -100,6 +108,20 @@ fn run(arguments: Arguments, output: &Output) -> Result<()> {
     // A read of standard input cannot be ended; do not wait for it.
     runtime.shutdown_background();
     result
+}
+
+/// A router has signals, logs and threads of its own.
+#[cfg(feature = "router")]
+fn run_router(
+    command: crate::commands::router::Router,
+    global: &crate::args::Global,
+    output: &Output,
+) -> Result<()> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?
+        .block_on(command.run(global, output))
 }
 
 async fn interruptible(command: Command, shell: &Shell) -> Result<()> {
@@ -131,6 +153,8 @@ async fn dispatch(command: Command, shell: &Shell) -> Result<()> {
         Command::Serve(command) => command.run(shell).await,
         Command::Send(command) => command.run(shell).await,
         Command::Receive(command) => command.run(shell).await,
+        #[cfg(feature = "router")]
+        Command::Router(_) => Ok(()),
     }
 }
 

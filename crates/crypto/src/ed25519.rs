@@ -1,16 +1,23 @@
 use std::fmt;
+use std::sync::Arc;
 
-use ed25519_dalek::Signer;
-use thiserror::Error;
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use zeroize::Zeroizing;
 
 use crate::random;
+use crate::signature::SignatureError;
 
-/// An Ed25519 private key (RFC 8032), zeroed when dropped.
+/// An Ed25519 private key (RFC 8032), zeroed when the last clone is dropped.
 ///
 /// Its I2P form is the 32-byte seed, of which the public key is computed.
 #[derive(Clone)]
-pub struct SigningKey(ed25519_dalek::SigningKey);
+pub struct SigningKey(Arc<Inner>);
+
+struct Inner {
+    seed: Zeroizing<[u8; 32]>,
+    pair: Ed25519KeyPair,
+    public: [u8; 32],
+}
 
 impl SigningKey {
     /// Makes a new key from the operating system's random source.
@@ -26,22 +33,36 @@ impl SigningKey {
 
     /// Returns the key of this seed.
     pub fn from_seed(seed: &[u8; 32]) -> Self {
-        Self(ed25519_dalek::SigningKey::from_bytes(seed))
+        let pair = Ed25519KeyPair::from_seed_unchecked(seed)
+            .expect("any 32 bytes are the seed of an Ed25519 key");
+        let public = pair.public_key().as_ref();
+        let public = public
+            .try_into()
+            .expect("Ed25519 public keys have 32 bytes");
+        Self(Arc::new(Inner {
+            seed: Zeroizing::new(*seed),
+            pair,
+            public,
+        }))
     }
 
     /// Returns the seed, to be stored.
     pub fn seed(&self) -> Zeroizing<[u8; 32]> {
-        Zeroizing::new(self.0.to_bytes())
+        self.0.seed.clone()
     }
 
     /// Returns the public key.
     pub fn public(&self) -> [u8; 32] {
-        self.0.verifying_key().to_bytes()
+        self.0.public
     }
 
     /// Signs `message`.
     pub fn sign(&self, message: &[u8]) -> [u8; 64] {
-        self.0.sign(message).to_bytes()
+        #[cfg(feature = "simulation")]
+        crate::simulation::count(|work| work.signed += 1);
+        let signature = self.0.pair.sign(message);
+        let signature = signature.as_ref().try_into();
+        signature.expect("Ed25519 signatures have 64 bytes")
     }
 }
 
@@ -49,17 +70,6 @@ impl fmt::Debug for SigningKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SigningKey(..)")
     }
-}
-
-/// Why an Ed25519 signature does not hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-pub enum SignatureError {
-    /// The public key is no point of the curve.
-    #[error("the Ed25519 public key is not valid")]
-    InvalidPublicKey,
-    /// The signature is not one of this key over this message.
-    #[error("the Ed25519 signature does not fit the message and the key")]
-    Mismatch,
 }
 
 /// Checks an Ed25519 signature.
@@ -74,10 +84,32 @@ pub fn verify(
     message: &[u8],
     signature: &[u8; 64],
 ) -> Result<(), SignatureError> {
-    let key = ed25519_dalek::VerifyingKey::from_bytes(public)
-        .map_err(|_| SignatureError::InvalidPublicKey)?;
-    key.verify_strict(message, &ed25519_dalek::Signature::from_bytes(signature))
-        .map_err(|_| SignatureError::Mismatch)
+    PublicKey::from_bytes(public)?.verify(message, signature)
+}
+
+/// An Ed25519 public key that was found on the curve.
+#[derive(Clone)]
+pub(crate) struct PublicKey(ed25519_dalek::VerifyingKey);
+
+impl PublicKey {
+    pub(crate) fn from_bytes(bytes: &[u8; 32]) -> Result<Self, SignatureError> {
+        ed25519_dalek::VerifyingKey::from_bytes(bytes)
+            .map(Self)
+            .map_err(|_| SignatureError::InvalidPublicKey)
+    }
+
+    /// Refuses keys of small order, too.
+    pub(crate) fn verify(
+        &self,
+        message: &[u8],
+        signature: &[u8; 64],
+    ) -> Result<(), SignatureError> {
+        #[cfg(feature = "simulation")]
+        crate::simulation::count(|work| work.verified += 1);
+        self.0
+            .verify_strict(message, &ed25519_dalek::Signature::from_bytes(signature))
+            .map_err(|_| SignatureError::Mismatch)
+    }
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use ramson_sam::aio;
 use ramson_wire::{DestinationHash, Instant, PrivateKeys};
+use zeroize::Zeroizing;
 
 use crate::Error;
 
@@ -34,7 +35,7 @@ pub enum KeyFormat {
 pub fn read(path: impl AsRef<Path>) -> Result<PrivateKeys, Error> {
     let path = path.as_ref();
     let mut file = File::open(path).map_err(|source| file_error(path, source))?;
-    parse(path, &mut file)
+    parse(path, &read_bounded(path, &mut file)?)
 }
 
 /// Writes `keys` to a new file at `path`, mode 0600: first aside, then renamed.
@@ -45,7 +46,7 @@ pub fn read(path: impl AsRef<Path>) -> Result<PrivateKeys, Error> {
 /// are never overwritten.
 pub fn create(path: impl AsRef<Path>, keys: &PrivateKeys, format: KeyFormat) -> Result<(), Error> {
     let path = path.as_ref();
-    match create_locked(path, keys, format)? {
+    match create_locked(path, &encode(keys, format))? {
         Some(_) => Ok(()),
         None => Err(file_error(
             path,
@@ -103,25 +104,45 @@ pub(crate) fn claim(keys: PrivateKeys, fresh: bool) -> Result<ClaimedKeys, Error
 
 /// Takes the keys in the file at `path`, which is made if it is not there.
 pub(crate) fn claim_file(path: &Path) -> Result<ClaimedKeys, Error> {
+    let make = || encode(&PrivateKeys::generate(), KeyFormat::Raw);
+    let SecretFile { bytes, file, fresh } = open_secret(path, make)?;
+    let keys = parse(path, &bytes)?;
+    Ok(ClaimedKeys {
+        fresh,
+        ..ClaimedKeys::new(keys, Some(path), Some(file))?
+    })
+}
+
+/// A file with secrets, locked as long as it is open.
+pub(crate) struct SecretFile {
+    pub(crate) bytes: Zeroizing<Vec<u8>>,
+    pub(crate) file: File,
+    /// It was made just now.
+    pub(crate) fresh: bool,
+}
+
+/// Opens and locks the file at `path`, which is made of the bytes of `make` if it is not there.
+pub(crate) fn open_secret(
+    path: &Path,
+    make: impl Fn() -> Zeroizing<Vec<u8>>,
+) -> Result<SecretFile, Error> {
     loop {
         match File::open(path) {
             Ok(mut file) => {
                 lock(path, &file)?;
-                let keys = parse(path, &mut file)?;
+                let bytes = read_bounded(path, &mut file)?;
                 remove_leftover(path);
-                return ClaimedKeys::new(keys, Some(path), Some(file));
+                let fresh = false;
+                return Ok(SecretFile { bytes, file, fresh });
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let keys = PrivateKeys::generate();
+                let bytes = make();
                 // Made by somebody else in between: read what they made.
-                let Some(file) = create_locked(path, &keys, KeyFormat::Raw)? else {
+                let Some(file) = create_locked(path, &bytes)? else {
                     continue;
                 };
-                let claimed = ClaimedKeys::new(keys, Some(path), Some(file))?;
-                return Ok(ClaimedKeys {
-                    fresh: true,
-                    ..claimed
-                });
+                let fresh = true;
+                return Ok(SecretFile { bytes, file, fresh });
             }
             Err(source) => return Err(file_error(path, source)),
         }
@@ -169,11 +190,7 @@ impl Drop for Claim {
 ///
 /// The bytes go to `.NAME.new` beside it under a lock, then that file is renamed. What a killed
 /// program leaves there is written over by the next one.
-fn create_locked(
-    path: &Path,
-    keys: &PrivateKeys,
-    format: KeyFormat,
-) -> Result<Option<File>, Error> {
+fn create_locked(path: &Path, bytes: &[u8]) -> Result<Option<File>, Error> {
     let error = |source| file_error(path, source);
     let aside = aside(path).ok_or_else(|| error(io::ErrorKind::InvalidInput.into()))?;
     let mut file = open_aside(path, &aside)?;
@@ -196,13 +213,7 @@ fn create_locked(
     #[cfg(unix)]
     file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))
         .map_err(error)?;
-    match format {
-        KeyFormat::Raw => file.write_all(&keys.to_bytes()).map_err(error)?,
-        KeyFormat::Base64 => {
-            file.write_all(keys.to_base64().as_bytes()).map_err(error)?;
-            file.write_all(b"\n").map_err(error)?;
-        }
-    }
+    file.write_all(bytes).map_err(error)?;
     file.sync_all().map_err(error)?;
     std::fs::rename(&aside, path).map_err(error)?;
     sync_folder(path);
@@ -261,12 +272,29 @@ fn lock(path: &Path, file: &File) -> Result<(), Error> {
     }
 }
 
-fn parse(path: &Path, file: &mut File) -> Result<PrivateKeys, Error> {
-    let mut bytes = zeroize::Zeroizing::new(Vec::new());
+fn encode(keys: &PrivateKeys, format: KeyFormat) -> Zeroizing<Vec<u8>> {
+    match format {
+        KeyFormat::Raw => keys.to_bytes(),
+        KeyFormat::Base64 => {
+            let text = keys.to_base64();
+            let mut line = Zeroizing::new(Vec::with_capacity(text.len() + 1));
+            line.extend_from_slice(text.as_bytes());
+            line.push(b'\n');
+            line
+        }
+    }
+}
+
+fn read_bounded(path: &Path, file: &mut File) -> Result<Zeroizing<Vec<u8>>, Error> {
+    let mut bytes = Zeroizing::new(Vec::new());
     file.take(MAX_FILE)
         .read_to_end(&mut bytes)
         .map_err(|source| file_error(path, source))?;
-    PrivateKeys::from_file_bytes(&bytes).map_err(|source| Error::BadKeys {
+    Ok(bytes)
+}
+
+fn parse(path: &Path, bytes: &[u8]) -> Result<PrivateKeys, Error> {
+    PrivateKeys::from_file_bytes(bytes).map_err(|source| Error::BadKeys {
         path: Some(path.to_owned()),
         source,
     })
@@ -306,7 +334,7 @@ fn is_same_file(_file: &File, _path: &Path) -> bool {
 }
 
 /// Makes the rename last through a power cut, where folders can be synced.
-fn sync_folder(path: &Path) {
+pub(crate) fn sync_folder(path: &Path) {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),

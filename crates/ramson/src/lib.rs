@@ -39,6 +39,9 @@ pub use options::{ConnectOptions, ListenOptions, Tunnels, WhenIdle};
 
 pub mod plug;
 
+#[cfg(feature = "router")]
+pub mod router;
+
 mod sam;
 
 mod session;

@@ -1,16 +1,11 @@
 use std::borrow::Cow;
-use std::cmp::Ordering;
 use std::fmt;
-use std::hash::{Hash, Hasher};
 use std::str::FromStr;
-use std::sync::Arc;
 
-use ramson_crypto::sha256;
-
-use crate::certificate::{ENCRYPTION_FIELD_LEN, SIGNING_FIELD_LEN};
+use crate::keys_and_cert::KeysAndCert;
 use crate::{
-    Address, AddressError, Base32Error, Certificate, DecodeError, EncryptionKeyType, Reader,
-    SigningKeyType, base32, base64,
+    Address, AddressError, Base32Error, DecodeError, EncryptionKeyType, Reader, SigningKeyType,
+    base32, base64,
 };
 
 /// A Destination (Common structures, Destination): the public keys behind an I2P address.
@@ -21,13 +16,8 @@ use crate::{
 ///
 /// The field of the encryption key holds filler in every Destination made today and is never
 /// looked into.
-#[derive(Clone)]
-pub struct Destination {
-    bytes: Arc<[u8]>,
-    hash: DestinationHash,
-    signing: SigningKeyType,
-    encryption: EncryptionKeyType,
-}
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Destination(KeysAndCert);
 
 impl Destination {
     /// Takes a Destination from the reader, whatever follows.
@@ -36,16 +26,7 @@ impl Destination {
     ///
     /// [`DecodeError::Truncated`], [`DecodeError::KeyCertificateTooShort`].
     pub fn parse(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let mut ahead = reader.clone();
-        ahead.take(ENCRYPTION_FIELD_LEN + SIGNING_FIELD_LEN)?;
-        let certificate = Certificate::parse(&mut ahead)?;
-        let bytes = reader.take(reader.remaining().saturating_sub(ahead.remaining()))?;
-        Ok(Self {
-            bytes: bytes.into(),
-            hash: DestinationHash(sha256(bytes)),
-            signing: certificate.signing_key_type(),
-            encryption: certificate.encryption_key_type(),
-        })
+        KeysAndCert::parse(reader).map(Self)
     }
 
     /// Takes a Destination from the front of `bytes` and returns what follows it: the private
@@ -84,37 +65,37 @@ impl Destination {
 
     /// Returns the bytes as they came.
     pub fn as_bytes(&self) -> &[u8] {
-        &self.bytes
+        self.0.as_bytes()
     }
 
     /// Returns the base64 text, padded: 524 characters for the usual 391 bytes.
     pub fn to_base64(&self) -> String {
-        base64::encode(&self.bytes)
+        base64::encode(self.as_bytes())
     }
 
     /// Returns the hash, by which the network finds the Destination.
     pub fn hash(&self) -> DestinationHash {
-        self.hash
+        DestinationHash(self.0.hash())
     }
 
     /// Returns the address made of the hash, which prints as `….b32.i2p`.
     pub fn address(&self) -> Address {
-        Address::Hash(self.hash)
+        Address::Hash(self.hash())
     }
 
     /// Returns the `….b32.i2p` text.
     pub fn b32(&self) -> String {
-        self.hash.to_string()
+        self.hash().to_string()
     }
 
     /// Returns the type of the signing key.
     pub fn signing_key_type(&self) -> SigningKeyType {
-        self.signing
+        self.0.signing_key_type()
     }
 
     /// Returns the type the encryption key has by the certificate; see [`EncryptionKeyType`].
     pub fn encryption_key_type(&self) -> EncryptionKeyType {
-        self.encryption
+        self.0.encryption_key_type()
     }
 
     /// Returns the public key that signatures are checked with, `None` if its type is unknown.
@@ -122,50 +103,7 @@ impl Destination {
     /// It is the end of its field; what is longer than that (P521, RSA) goes on in the
     /// certificate.
     pub fn signing_public_key(&self) -> Option<Cow<'_, [u8]>> {
-        let len = self.signing.public_key_len()?;
-        let mut reader = Reader::new(&self.bytes);
-        reader.take(ENCRYPTION_FIELD_LEN).ok()?;
-        let in_field = len.min(SIGNING_FIELD_LEN);
-        reader
-            .take(SIGNING_FIELD_LEN.saturating_sub(in_field))
-            .ok()?;
-        let front = reader.take(in_field).ok()?;
-        match (
-            len.saturating_sub(in_field),
-            Certificate::parse(&mut reader).ok()?,
-        ) {
-            (0, _) => Some(Cow::Borrowed(front)),
-            (excess, Certificate::Key(key)) => {
-                Some(Cow::Owned([front, key.excess.get(..excess)?].concat()))
-            }
-            (_, Certificate::Null(_) | Certificate::Other { .. }) => None,
-        }
-    }
-}
-
-impl PartialEq for Destination {
-    fn eq(&self, other: &Self) -> bool {
-        self.bytes == other.bytes
-    }
-}
-
-impl Eq for Destination {}
-
-impl PartialOrd for Destination {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Destination {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.bytes.cmp(&other.bytes)
-    }
-}
-
-impl Hash for Destination {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.bytes.hash(state);
+        self.0.signing_public_key()
     }
 }
 
@@ -179,7 +117,7 @@ impl fmt::Display for Destination {
 impl fmt::Debug for Destination {
     /// Writes the b32 text, which is short.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Destination({})", self.hash)
+        write!(f, "Destination({})", self.hash())
     }
 }
 

@@ -93,8 +93,9 @@ impl From<DecodeError> for PrivateKeysError {
         match error {
             DecodeError::Truncated { missing } => Self::Truncated { missing },
             DecodeError::TrailingBytes { extra } => Self::TrailingBytes { extra },
-            DecodeError::KeyCertificateTooShort { .. } => Self::Certificate,
             DecodeError::Base64(error) => Self::NotBase64(error),
+            // What is decoded here is a Destination, so that only its certificate remains.
+            _ => Self::Certificate,
         }
     }
 }

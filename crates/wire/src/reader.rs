@@ -1,34 +1,4 @@
-use thiserror::Error;
-
-use crate::Base64Error;
-
-/// Why bytes are not the structure they should be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-pub enum DecodeError {
-    /// The bytes end before the structure does.
-    #[error("the data is cut: at least {missing} more bytes are needed")]
-    Truncated {
-        /// How many bytes more the field needs at which the data ends.
-        missing: usize,
-    },
-    /// Bytes follow the structure where it should have been alone.
-    #[error("{extra} bytes follow that do not belong there")]
-    TrailingBytes {
-        /// How many.
-        extra: usize,
-    },
-    /// A key certificate is shorter than its two key types and their excess key bytes.
-    #[error("the key certificate has {actual} bytes where its types need {needed}")]
-    KeyCertificateTooShort {
-        /// The length the types ask for.
-        needed: usize,
-        /// The length the certificate states.
-        actual: usize,
-    },
-    /// The text is not base64 as I2P writes it.
-    #[error(transparent)]
-    Base64(#[from] Base64Error),
-}
+use crate::DecodeError;
 
 /// A cursor over received bytes that hands out only what is there.
 ///
@@ -76,13 +46,22 @@ impl<'a> Reader<'a> {
     ///
     /// [`DecodeError::Truncated`].
     pub fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
+        self.array_ref().copied()
+    }
+
+    /// Takes the next `N` bytes where they are, for arrays that are not to be copied.
+    ///
+    /// # Errors
+    ///
+    /// [`DecodeError::Truncated`].
+    pub fn array_ref<const N: usize>(&mut self) -> Result<&'a [u8; N], DecodeError> {
         let Some((taken, rest)) = self.rest.split_first_chunk::<N>() else {
             return Err(DecodeError::Truncated {
                 missing: N.saturating_sub(self.rest.len()),
             });
         };
         self.rest = rest;
-        Ok(*taken)
+        Ok(taken)
     }
 
     /// Takes one byte.

@@ -59,6 +59,18 @@ impl UnixTime {
         self.0 / 1000
     }
 
+    /// Returns the four-byte seconds of this time, rounded up: of an expiry that must not come
+    /// early. Times that do not fit become the last that does, in 2106.
+    pub fn to_secs_up(self) -> u32 {
+        u32::try_from(self.0.div_ceil(1000)).unwrap_or(u32::MAX)
+    }
+
+    /// Returns the four-byte seconds of this time, rounded to the nearest: of a clock that must not
+    /// be biased. Times that do not fit become the last that does.
+    pub fn to_secs_nearest(self) -> u32 {
+        u32::try_from(self.0.saturating_add(500) / 1000).unwrap_or(u32::MAX)
+    }
+
     /// Returns the time passed since `earlier`, zero if that is later.
     pub const fn saturating_since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
@@ -152,5 +164,16 @@ mod tests {
             last.saturating_since(last - Duration::from_secs(5)),
             Duration::from_secs(5)
         );
+    }
+
+    #[test]
+    fn seconds_are_rounded_as_their_use_asks_for() {
+        let at = UnixTime::from_millis;
+        assert_eq!(at(1000).to_secs_up(), 1);
+        assert_eq!(at(1001).to_secs_up(), 2);
+        assert_eq!(at(1499).to_secs_nearest(), 1);
+        assert_eq!(at(1500).to_secs_nearest(), 2);
+        assert_eq!(at(u64::MAX).to_secs_up(), u32::MAX);
+        assert_eq!(at(u64::MAX).to_secs_nearest(), u32::MAX);
     }
 }

@@ -9,11 +9,17 @@ pub use sam::{sam_bridge, sam_client, sam_datagram, sam_line, sam_reply, sam_req
 mod wire;
 pub use wire::{wire_address, wire_private_keys};
 
+mod messages;
+pub use messages::{wire_garlic, wire_i2np, wire_ntcp2, wire_tunnel};
+
+mod netdb;
+pub use netdb::{wire_lease_set, wire_mapping, wire_router_info};
+
 /// A target: its name, which is also its corpus's folder, and its body.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 8] = [
+pub const TARGETS: [Target; 15] = [
     ("sam_line", sam_line),
     ("sam_request", sam_request),
     ("sam_reply", sam_reply),
@@ -22,4 +28,11 @@ pub const TARGETS: [Target; 8] = [
     ("sam_datagram", sam_datagram),
     ("wire_private_keys", wire_private_keys),
     ("wire_address", wire_address),
+    ("wire_mapping", wire_mapping),
+    ("wire_router_info", wire_router_info),
+    ("wire_lease_set", wire_lease_set),
+    ("wire_i2np", wire_i2np),
+    ("wire_ntcp2", wire_ntcp2),
+    ("wire_garlic", wire_garlic),
+    ("wire_tunnel", wire_tunnel),
 ];

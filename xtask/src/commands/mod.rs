@@ -4,4 +4,5 @@ pub(crate) mod demo;
 pub(crate) mod licences;
 pub(crate) mod net;
 pub(crate) mod peers;
+pub(crate) mod sim;
 pub(crate) mod test;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
-use xtask::net::{Network, NetworkSpec, NetworkState};
+use xtask::net::{Network, NetworkSpec, NetworkState, RamsonSpec};
 use xtask::peers::Peer;
 use xtask::{process, workspace};
 
@@ -35,6 +35,18 @@ pub(crate) struct Up {
     /// The kind of routers.
     #[arg(long, value_enum, default_value = "current")]
     peer: Peer,
+    /// How many of our own routers beside them, built from this workspace.
+    #[arg(long, default_value_t = 0)]
+    ramson: usize,
+    /// How many of our own routers are floodfills.
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    ramson_floodfills: usize,
+    /// The other routers are ends only: all hops and floodfills are ours.
+    #[arg(long)]
+    ends: bool,
+    /// Build our own routers for speed.
+    #[arg(long)]
+    release: bool,
     /// Return when the network is ready and leave it running.
     #[arg(long)]
     detach: bool,
@@ -78,7 +90,14 @@ impl Up {
             self.routers,
             self.peer.name()
         );
-        let network = Network::start(NetworkSpec::new(self.peer, self.routers))?;
+        let mut spec = NetworkSpec::new(self.peer, self.routers);
+        spec.ramson = RamsonSpec {
+            routers: self.ramson,
+            floodfills: self.ramson_floodfills,
+            release: self.release,
+        };
+        spec.ends = self.ends;
+        let network = Network::start(spec)?;
         let state = network.state();
         state.save()?;
         if self.supervise {
@@ -112,6 +131,10 @@ impl Up {
             .args(["net", "up", "--supervise", "--peer", self.peer.name()])
             .args(["--routers", &self.routers.to_string()])
             .args(["--minutes", &self.minutes.to_string()])
+            .args(["--ramson", &self.ramson.to_string()])
+            .args(["--ramson-floodfills", &self.ramson_floodfills.to_string()])
+            .args(self.ends.then_some("--ends"))
+            .args(self.release.then_some("--release"))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(errors)
@@ -226,6 +249,20 @@ fn show(state: &NetworkState, json: bool) -> Result<()> {
                 ""
             } else {
                 "  ENDED: `net down`, `net up`"
+            }
+        )?;
+    }
+    for (index, router) in state.ramson.iter().enumerate() {
+        let access = &router.access;
+        writeln!(
+            out,
+            "ramson {index:<2} {} {}{}",
+            access.transport,
+            access.log.display(),
+            if is_running(router.pid) {
+                ""
+            } else {
+                "  ENDED"
             }
         )?;
     }

@@ -1,6 +1,6 @@
 //! Configuration files of routers in a closed network.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::ports::RouterPorts;
 
@@ -8,16 +8,33 @@ use super::ports::RouterPorts;
 /// of reseed hosts when it is given none.
 const NOWHERE: &str = "https://127.0.0.1:1/";
 
+/// What an i2pd is for in its network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// Floodfill and hop.
+    Floodfill,
+    /// A hop.
+    Router,
+    /// Neither: it has Destinations and nothing else.
+    End,
+}
+
 /// Returns the `i2pd.conf` of a router at `address`, without options it does not know.
 ///
 /// The address book stays on, because without it STREAM CONNECT crashes i2pd 2.45; its
 /// subscriptions point at a name that cannot exist.
+///
+/// Its SAM bridge listens at `sam_address`. One that is an end carries nothing for others and has
+/// no other transport than NTCP2.
 pub(super) fn i2pd(
-    address: IpAddr,
+    (address, sam_address): (IpAddr, IpAddr),
     ports: RouterPorts,
-    floodfill: bool,
+    role: Role,
     knows: impl Fn(&str) -> bool,
 ) -> String {
+    let floodfill = role == Role::Floodfill;
+    let end = role == Role::End;
+    let ssu2 = !end;
     let RouterPorts {
         network_id,
         transport,
@@ -34,6 +51,7 @@ ipv6 = false
 nat = false
 reservedrange = false
 floodfill = {floodfill}
+notransit = {end}
 bandwidth = X
 share = 100
 log = file
@@ -45,13 +63,13 @@ published = true
 port = {transport}
 
 [ssu2]
-enabled = true
-published = true
+enabled = {ssu2}
+published = {ssu2}
 port = {transport}
 
 [sam]
 enabled = true
-address = {address}
+address = {sam_address}
 port = {sam}
 "
     );
@@ -147,6 +165,26 @@ udp_port = {sam_udp}
     )
 }
 
+/// Returns the `router.toml` of one of our own routers.
+pub(super) fn ramson(address: SocketAddr, network_id: u8, floodfill: bool) -> String {
+    format!(
+        "data = \"data\"
+seed = \"seed\"
+network_id = {network_id}
+floodfill = {floodfill}
+allow_local = true
+allow_same_network = true
+log = \"debug\"
+bandwidth_kb_per_s = 100000
+threads = 1
+
+[ntcp2]
+listen = \"{address}\"
+published = \"{address}\"
+"
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -178,7 +216,12 @@ mod tests {
 
     #[test]
     fn an_i2pd_router_looks_nowhere_but_at_its_network() {
-        let text = i2pd([127, 0, 0, 1].into(), PORTS, true, |_| true);
+        let text = i2pd(
+            ([127, 0, 0, 1].into(), [127, 0, 0, 1].into()),
+            PORTS,
+            Role::Floodfill,
+            |_| true,
+        );
         assert_eq!(value(&text, "", "netid"), Some("77"));
         assert_eq!(value(&text, "", "reservedrange"), Some("false"));
         assert_eq!(value(&text, "reseed", "urls"), Some("https://127.0.0.1:1/"));
@@ -197,7 +240,12 @@ mod tests {
 
     #[test]
     fn options_an_old_router_would_refuse_are_left_out() {
-        let text = i2pd([198, 18, 1, 1].into(), PORTS, true, |_| false);
+        let text = i2pd(
+            ([198, 18, 1, 1].into(), [198, 18, 1, 1].into()),
+            PORTS,
+            Role::Floodfill,
+            |_| false,
+        );
         assert_eq!(value(&text, "sam", "portudp"), None);
         assert!(!text.contains("[shareddest]"));
         assert_eq!(value(&text, "", "address4"), Some("198.18.1.1"));

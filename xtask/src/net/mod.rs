@@ -9,27 +9,32 @@ mod config;
 mod folder;
 mod namespace;
 mod ports;
+mod ramson;
 mod ready;
 mod router;
 mod sam;
 mod state;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
+use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 
+use self::config::Role;
 use crate::peers::{self, Peer};
 use folder::NetworkFolder;
 use namespace::Namespace;
 use ports::PortBlock;
+use ramson::RamsonProcess;
+pub use ramson::{RamsonAccess, RamsonSpec};
 pub use ready::Crossing;
 use router::{RouterPlan, RouterProcess};
 pub use sam::SamSocket;
-pub use state::{NetworkState, RouterState};
+pub use state::{NetworkState, RamsonState, RouterState};
 
 /// The names in the address book of every router.
 pub const NAMES: [&str; 2] = ["demo.i2p", "example-site.i2p"];
@@ -47,6 +52,10 @@ pub struct NetworkSpec {
     pub peer: Peer,
     /// Their number, 3 to 15. Below 6 i2pd lacks hops for two-hop tunnels now and then.
     pub routers: usize,
+    /// Our own routers beside them; they have no SAM bridge and are counted apart.
+    pub ramson: RamsonSpec,
+    /// The routers of that kind are ends only: all hops and floodfills are ours.
+    pub ends: bool,
     /// Whether [`Network::start`] returns only after a stream has crossed the network.
     pub wait_until_ready: bool,
 }
@@ -57,6 +66,8 @@ impl NetworkSpec {
         Self {
             peer,
             routers,
+            ramson: RamsonSpec::default(),
+            ends: false,
             wait_until_ready: true,
         }
     }
@@ -66,10 +77,15 @@ impl NetworkSpec {
     fn line_up(&self) -> Result<Vec<Peer>> {
         let least = if self.peer == Peer::Emissary {
             FLOODFILLS + 2
+        } else if self.ends {
+            if self.peer == Peer::Old || self.ramson.routers == 0 {
+                bail!("ends need ramson routers between them, and i2pd from 2.51 on");
+            }
+            2
         } else {
             FLOODFILLS
         };
-        let most = ports::MAX_ROUTERS;
+        let most = ports::MAX_ROUTERS.saturating_sub(self.ramson.routers);
         if !(least..=most).contains(&self.routers) {
             bail!(
                 "a network of {} has {least} to {most} routers, not {}",
@@ -120,6 +136,7 @@ pub struct Name {
 #[derive(Debug)]
 pub struct Network {
     routers: Vec<RouterProcess>,
+    ramson: Vec<RamsonProcess>,
     names: Vec<Name>,
     version: String,
     peer: Peer,
@@ -141,8 +158,16 @@ impl Network {
             Peer::Emissary => Some(peers::install(Peer::Current)?),
             Peer::Current | Peer::Stable | Peer::Old => None,
         };
+        let own = spec.ramson;
+        let program = match own.routers {
+            0 => None,
+            _ if spec.peer == Peer::Old => {
+                bail!("ramson routers are on 127.0.0.1, where old ones do not work")
+            }
+            _ => Some(ramson::build(own.release)?),
+        };
         let began = Instant::now();
-        let ports = PortBlock::claim(spec.routers)?;
+        let ports = PortBlock::claim(spec.routers + own.routers)?;
         let folder = NetworkFolder::create(ports.network_id())?;
         let namespace = match spec.peer {
             Peer::Old => {
@@ -150,6 +175,11 @@ impl Network {
                 Some(Arc::new(Namespace::create(&addresses)?))
             }
             Peer::Current | Peer::Stable | Peer::Emissary => None,
+        };
+        // One connection at a time is what i2pd takes of one address.
+        let own_address = |index: usize| {
+            let host = u8::try_from(index + 1).unwrap_or(u8::MAX);
+            IpAddr::from([127, ports.network_id(), 1, host])
         };
         let mut routers = Vec::new();
         for (index, (peer, ports)) in line_up.into_iter().zip(ports.routers()).enumerate() {
@@ -160,14 +190,33 @@ impl Network {
                 peer,
                 installation: floodfill.unwrap_or(&installation),
                 ports,
-                floodfill: match spec.peer {
+                role: match spec.peer {
+                    _ if spec.ends => Role::End,
                     // The first and the last, which the check for readiness uses, are not: a
                     // floodfill of this age may keep a LeaseSet of its own to itself.
-                    Peer::Old => (1..=FLOODFILLS).contains(&index),
-                    _ => peer != Peer::Emissary,
+                    Peer::Old if !(1..=FLOODFILLS).contains(&index) => Role::Router,
+                    _ if peer == Peer::Emissary => Role::Router,
+                    _ => Role::Floodfill,
                 },
+                address: (own.routers > 0).then(|| own_address(index)),
                 namespace: namespace.clone(),
             })?);
+        }
+        let mut ramson = Vec::new();
+        if let Some(program) = &program {
+            let ports = ports.routers().into_iter().skip(spec.routers);
+            for (index, ports) in ports.enumerate() {
+                let home = folder.path().join(format!("ramson-{index}"));
+                let floodfill = index < own.floodfills;
+                ramson.push(RamsonProcess::create(
+                    index,
+                    &home,
+                    program,
+                    own_address(spec.routers + index),
+                    ports,
+                    floodfill,
+                )?);
+            }
         }
         let mut version = installation.version;
         if let Some(floodfills) = floodfills {
@@ -175,6 +224,7 @@ impl Network {
         }
         let mut network = Self {
             routers,
+            ramson,
             names: Vec::new(),
             version,
             peer: spec.peer,
@@ -185,6 +235,9 @@ impl Network {
         network.make_identities()?;
         network.seed()?;
         for router in &network.routers {
+            router.start()?;
+        }
+        for router in &network.ramson {
             router.start()?;
         }
         for router in &network.routers {
@@ -209,6 +262,9 @@ impl Network {
         for router in &self.routers {
             router.start()?;
         }
+        for router in &self.ramson {
+            router.start()?;
+        }
         for router in &self.routers {
             router.wait_for_sam()?;
         }
@@ -228,17 +284,28 @@ impl Network {
         for router in &self.routers {
             router.kill();
         }
+        for router in &self.ramson {
+            router.kill();
+        }
         Ok(())
     }
 
     /// Gives every router the RouterInfos of all others, and the names.
     fn seed(&self) -> Result<()> {
         let infos = self.routers.iter().map(RouterProcess::read_router_info);
-        let infos = infos.collect::<Result<Vec<_>>>()?;
+        let own = self.ramson.iter().map(RamsonProcess::read_router_info);
+        let infos = infos.chain(own).collect::<Result<Vec<_>>>()?;
         for (index, router) in self.routers.iter().enumerate() {
             router.write_names(&self.names)?;
             for (other, info) in infos.iter().enumerate() {
                 if other != index {
+                    router.write_known_router(info)?;
+                }
+            }
+        }
+        for (index, router) in self.ramson.iter().enumerate() {
+            for (other, info) in infos.iter().enumerate() {
+                if other != self.routers.len() + index {
                     router.write_known_router(info)?;
                 }
             }
@@ -267,6 +334,37 @@ impl Network {
     /// All routers, in order.
     pub fn routers(&self) -> impl Iterator<Item = &RouterAccess> {
         self.routers.iter().map(RouterProcess::info)
+    }
+
+    /// Our own routers, in order.
+    pub fn ramson_routers(&self) -> impl Iterator<Item = &RamsonAccess> {
+        self.ramson.iter().map(RamsonProcess::access)
+    }
+
+    /// The process id of our own router `index` while it runs.
+    pub fn ramson_pid(&self, index: usize) -> Option<u32> {
+        self.ramson.get(index)?.pid()
+    }
+
+    /// Kills our own router `index` without warning, if it runs, and starts it again.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub fn restart_ramson(&self, index: usize) -> Result<()> {
+        let router = self.ramson.get(index);
+        let router = router.with_context(|| format!("no ramson router {index}"))?;
+        router.kill();
+        router.start()
+    }
+
+    /// Sends a signal to our own router `index`.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn signal_ramson(&self, index: usize, signal: Signal) -> Result<()> {
+        let router = self.ramson.get(index);
+        let router = router.with_context(|| format!("no ramson router {index}"))?;
+        router.signal(signal)
     }
 
     /// The process id of router `index` while it runs.
@@ -418,6 +516,14 @@ impl Network {
                     info: router.info().clone(),
                 })
                 .collect(),
+            ramson: self
+                .ramson
+                .iter()
+                .map(|router| RamsonState {
+                    pid: router.pid(),
+                    access: router.access().clone(),
+                })
+                .collect(),
         }
     }
 
@@ -430,8 +536,21 @@ impl Network {
             .routers
             .iter()
             .filter_map(RouterProcess::ended)
+            .chain(self.ramson.iter().filter_map(RamsonProcess::ended))
             .collect();
+        // Ours would wait for the tunnels of others; a second signal ends them at once.
+        for router in &self.ramson {
+            router.signal(Signal::TERM).ok();
+        }
         router::end_all(&self.routers, Duration::from_secs(2));
+        for router in &self.ramson {
+            router.signal(Signal::TERM).ok();
+        }
+        let deadline = Instant::now() + Duration::from_secs(4);
+        for router in &self.ramson {
+            router.wait_for_end(deadline);
+            router.kill();
+        }
         if ended.is_empty() {
             return Ok(());
         }

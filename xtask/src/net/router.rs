@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -11,6 +11,7 @@ use data_encoding::{BASE32_NOPAD, Encoding, Specification};
 use rustix::process::Signal;
 use sha2::{Digest, Sha256};
 
+use super::config::Role;
 use super::namespace::{Forward, Namespace, Way, Ways};
 use super::ports::RouterPorts;
 use super::sam::SamSocket;
@@ -29,7 +30,9 @@ pub(super) struct RouterPlan<'a> {
     pub(super) peer: Peer,
     pub(super) installation: &'a Installation,
     pub(super) ports: RouterPorts,
-    pub(super) floodfill: bool,
+    pub(super) role: Role,
+    /// Where other routers reach it, if that is not where programs do.
+    pub(super) address: Option<IpAddr>,
     /// Where it runs, unless on 127.0.0.1 like everybody else.
     pub(super) namespace: Option<Arc<Namespace>>,
 }
@@ -64,6 +67,28 @@ pub(super) fn namespace_address(index: usize) -> IpAddr {
     ))
 }
 
+impl KnownRouter {
+    pub(super) fn read(path: &Path) -> Result<Self> {
+        let bytes =
+            std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let hash = router_hash(&bytes)
+            .ok_or_else(|| anyhow!("{} is shorter than a Router Identity", path.display()))?;
+        Ok(Self {
+            hash: i2p_base64()?.encode(&hash),
+            bytes,
+        })
+    }
+
+    /// Writes it into a network database as i2pd lays it out.
+    pub(super) fn write_to(&self, netdb: &Path) -> Result<()> {
+        let first = self.hash.chars().next().context("an empty router hash")?;
+        let folder = netdb.join(format!("r{first}"));
+        std::fs::create_dir_all(&folder)?;
+        let name = format!("routerInfo-{}.dat", self.hash);
+        Ok(std::fs::write(folder.join(name), &self.bytes)?)
+    }
+}
+
 impl RouterProcess {
     /// Writes the files of a router, without starting it.
     pub(super) fn create(plan: RouterPlan<'_>) -> Result<Self> {
@@ -73,7 +98,8 @@ impl RouterProcess {
             peer,
             installation,
             ports,
-            floodfill,
+            role,
+            address: own_address,
             namespace,
         } = plan;
         let outside = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -82,6 +108,7 @@ impl RouterProcess {
         } else {
             outside
         };
+        let transport = own_address.unwrap_or(address);
         let data = home.join("data");
         std::fs::create_dir_all(&data)
             .with_context(|| format!("cannot create {}", data.display()))?;
@@ -94,7 +121,9 @@ impl RouterProcess {
             output.clone()
         } else {
             let log = home.join("i2pd.log");
-            let text = config::i2pd(address, ports, floodfill, |key| installation.knows(key));
+            let text = config::i2pd((transport, address), ports, role, |key| {
+                installation.knows(key)
+            });
             let file = home.join("i2pd.conf");
             std::fs::write(&file, text)?;
             for (option, path) in [
@@ -119,7 +148,7 @@ impl RouterProcess {
             peer,
             sam: SocketAddr::new(outside, sam),
             sam_udp: SocketAddr::new(outside, sam_udp),
-            transport: SocketAddr::new(address, ports.transport),
+            transport: SocketAddr::new(transport, ports.transport),
             log,
             data,
         };
@@ -234,26 +263,11 @@ impl RouterProcess {
     }
 
     pub(super) fn read_router_info(&self) -> Result<KnownRouter> {
-        let path = self.info.data.join("router.info");
-        let bytes =
-            std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        let hash = router_hash(&bytes)
-            .ok_or_else(|| anyhow!("{} is shorter than a Router Identity", path.display()))?;
-        Ok(KnownRouter {
-            hash: i2p_base64()?.encode(&hash),
-            bytes,
-        })
+        KnownRouter::read(&self.info.data.join("router.info"))
     }
 
     pub(super) fn write_known_router(&self, known: &KnownRouter) -> Result<()> {
-        let first = known.hash.chars().next().context("an empty router hash")?;
-        let folder = self.info.data.join("netDb").join(format!("r{first}"));
-        std::fs::create_dir_all(&folder)?;
-        std::fs::write(
-            folder.join(format!("routerInfo-{}.dat", known.hash)),
-            &known.bytes,
-        )?;
-        Ok(())
+        known.write_to(&self.info.data.join("netDb"))
     }
 
     /// Writes the address book the router reads at its next start.

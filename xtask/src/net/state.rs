@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-use super::{Name, RouterAccess};
+use super::{Name, RamsonAccess, RouterAccess};
 use crate::peers::Peer;
 use crate::workspace;
 
@@ -44,6 +44,19 @@ pub struct NetworkState {
     pub names: Vec<Name>,
     /// The routers, in order.
     pub routers: Vec<RouterState>,
+    /// Our own routers, in order.
+    #[serde(default)]
+    pub ramson: Vec<RamsonState>,
+}
+
+/// One of our own routers of a [`NetworkState`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RamsonState {
+    /// Its process id, if it ran when this was written.
+    pub pid: Option<u32>,
+    /// Its address and files.
+    #[serde(flatten)]
+    pub access: RamsonAccess,
 }
 
 /// One router of a [`NetworkState`].
@@ -154,6 +167,17 @@ mod tests {
                     transport: ([127, 0, 0, 1], 20_001).into(),
                     log: "net/1-77/router-0/i2pd.log".into(),
                     data: "net/1-77/router-0/data".into(),
+                },
+            }],
+            ramson: vec![RamsonState {
+                pid: None,
+                access: RamsonAccess {
+                    transport: ([127, 0, 0, 1], 20_004).into(),
+                    floodfill: true,
+                    log: "net/1-77/ramson-0/output.log".into(),
+                    config: "net/1-77/ramson-0/router.toml".into(),
+                    data: "net/1-77/ramson-0/data".into(),
+                    seed: "net/1-77/ramson-0/seed".into(),
                 },
             }],
         }

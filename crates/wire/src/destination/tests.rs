@@ -1,4 +1,5 @@
 use proptest::prelude::*;
+use ramson_crypto::sha256;
 
 use super::*;
 

@@ -1,0 +1,265 @@
+//! Look-ups of RouterInfos, one floodfill after another, nearer each time (network database,
+//! iterative look-ups), and exploration.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use bytes::BytesMut;
+use ramson_proto::Now;
+use ramson_wire::i2np::{DatabaseLookup, DatabaseSearchReply, LookupKind};
+use ramson_wire::{Distance, I2npMessage, Instant, MessageType, RouterHash, RoutingKey, UtcDay};
+
+use super::{Core, DropReason, Origin};
+use crate::inbox::Sender;
+
+/// Look-ups at once.
+const MAX_LOOKUPS: usize = 64;
+/// Floodfills asked in one look-up.
+const MAX_ASKED: usize = 7;
+/// How long one floodfill may take, a dial included.
+const PATIENCE: Duration = Duration::from_millis(1600);
+/// How long a look-up may take.
+const DEADLINE: Duration = Duration::from_secs(12);
+/// How often something is explored, while few routers are known and later.
+const EXPLORE: [Duration; 2] = [Duration::from_secs(10), Duration::from_secs(120)];
+/// Few.
+const FEW: usize = 30;
+
+/// How many wait for one look-up at most.
+const MAX_WAITING: usize = 16;
+
+/// What came of a look-up that was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LookupOutcome {
+    /// Who was looked for.
+    pub router: RouterHash,
+    /// The RouterInfo came.
+    pub found: bool,
+    /// When that was known.
+    pub at: Instant,
+}
+
+#[derive(Debug)]
+struct Lookup {
+    kind: LookupKind,
+    waiting: Vec<Sender<LookupOutcome>>,
+    started: Instant,
+    asked: BTreeSet<RouterHash>,
+    /// Floodfills that were named; whether we know them or not.
+    named: BTreeSet<RouterHash>,
+    next_at: Instant,
+}
+
+/// All look-ups that are under way.
+#[derive(Debug)]
+pub(super) struct Lookups {
+    us: RouterHash,
+    lookups: BTreeMap<[u8; 32], Lookup>,
+    explore_at: Instant,
+    pub(super) succeeded: u64,
+    pub(super) failed: u64,
+}
+
+impl Lookups {
+    pub(super) fn new(us: RouterHash) -> Self {
+        Self {
+            us,
+            lookups: BTreeMap::new(),
+            explore_at: Instant::ZERO,
+            succeeded: 0,
+            failed: 0,
+        }
+    }
+
+    /// Begins to look for a router; says whether it is being looked for.
+    pub(super) fn find_router(&mut self, router: RouterHash, now: Now) -> bool {
+        router != self.us && self.start(router.0, LookupKind::RouterInfo, now)
+    }
+
+    fn start(&mut self, key: [u8; 32], kind: LookupKind, now: Now) -> bool {
+        if self.lookups.contains_key(&key) {
+            return true;
+        }
+        if self.lookups.len() >= MAX_LOOKUPS {
+            return false;
+        }
+        let lookup = Lookup {
+            kind,
+            waiting: Vec::new(),
+            started: now.instant,
+            asked: BTreeSet::new(),
+            named: BTreeSet::new(),
+            next_at: now.instant,
+        };
+        self.lookups.insert(key, lookup);
+        true
+    }
+
+    /// A RouterInfo is there.
+    pub(super) fn found(&mut self, router: RouterHash, now: Now) {
+        if let Some(lookup) = self.lookups.remove(&router.0) {
+            self.succeeded += 1;
+            lookup.tell(router, true, now);
+        }
+    }
+
+    /// Begins to look for a router on behalf of somebody, to whom the outcome is posted.
+    pub(super) fn find_for(&mut self, router: RouterHash, reply: Sender<LookupOutcome>, now: Now) {
+        let started = self.find_router(router, now);
+        match self.lookups.get_mut(&router.0) {
+            Some(lookup) if started && lookup.waiting.len() < MAX_WAITING => {
+                lookup.waiting.push(reply);
+            }
+            _ => {
+                let outcome = LookupOutcome {
+                    router,
+                    found: false,
+                    at: now.instant,
+                };
+                let _ = reply.post(outcome);
+            }
+        }
+    }
+}
+
+impl Lookup {
+    /// Whoever has no room for the outcome does not learn it.
+    fn tell(self, router: RouterHash, found: bool, now: Now) {
+        for reply in self.waiting {
+            let _ = reply.post(LookupOutcome {
+                router,
+                found,
+                at: now.instant,
+            });
+        }
+    }
+}
+
+impl Core {
+    /// Somebody wants a router looked up: now, and not with the next tick.
+    pub(super) fn look_up_for(
+        &mut self,
+        router: RouterHash,
+        reply: Sender<LookupOutcome>,
+        now: Now,
+    ) {
+        self.lookups.find_for(router, reply, now);
+        let asked = self.lookups.lookups.get(&router.0);
+        if asked.is_some_and(|lookup| lookup.asked.is_empty()) {
+            self.ask_next(router.0, now);
+        }
+    }
+
+    /// Asks the next floodfill where one is due.
+    pub(super) fn look_up(&mut self, now: Now) {
+        self.explore(now);
+        let due: Vec<[u8; 32]> = self
+            .lookups
+            .lookups
+            .iter()
+            .filter(|(_, lookup)| lookup.next_at <= now.instant)
+            .map(|(key, _)| *key)
+            .collect();
+        for key in due {
+            self.ask_next(key, now);
+        }
+    }
+
+    fn ask_next(&mut self, key: [u8; 32], now: Now) {
+        let Some(lookup) = self.lookups.lookups.get(&key) else {
+            return;
+        };
+        let late = now.instant.saturating_since(lookup.started) > DEADLINE;
+        let asked = &lookup.asked;
+        let links = &self.links;
+        let us = self.own.hash();
+        let next = self.netdb.closest_floodfills(&key, now.unix, 1, |router| {
+            asked.contains(router)
+                || *router == us
+                || router.0 == key
+                || links.is_failing(router, now)
+        });
+        let next = next.first().copied();
+        let Some(floodfill) = next.filter(|_| !late && asked.len() < MAX_ASKED) else {
+            let explored = lookup.kind == LookupKind::Exploration;
+            let ended = self.lookups.lookups.remove(&key);
+            if let Some(lookup) = ended
+                && !explored
+            {
+                self.lookups.failed += 1;
+                self.links.give_up(RouterHash(key));
+                lookup.tell(RouterHash(key), false, now);
+            }
+            return;
+        };
+        let question = DatabaseLookup {
+            key,
+            from: us,
+            kind: lookup.kind,
+            tunnel: None,
+            excluded: asked.iter().copied().collect(),
+            encryption: None,
+        };
+        let mut body = BytesMut::new();
+        if question.encode(&mut body).is_err() {
+            return;
+        }
+        if let Some(lookup) = self.lookups.lookups.get_mut(&key) {
+            lookup.asked.insert(floodfill);
+            lookup.next_at = now.instant + PATIENCE;
+        }
+        if let Ok(message) = self.message(MessageType::DatabaseLookup, body.freeze(), now) {
+            self.send_to(floodfill, &message, now);
+        }
+    }
+
+    /// A floodfill does not have what we asked for, and names others.
+    pub(super) fn search_reply(&mut self, _origin: Origin, message: &I2npMessage, now: Now) {
+        let Ok(reply) = DatabaseSearchReply::parse(message.body()) else {
+            self.drop(DropReason::Malformed);
+            return;
+        };
+        let Some(lookup) = self.lookups.lookups.get_mut(&reply.key) else {
+            self.drop(DropReason::UnexpectedReply);
+            return;
+        };
+        let exploring = lookup.kind == LookupKind::Exploration;
+        let target = RoutingKey::new(&reply.key, UtcDay::of(now.unix));
+        let asker: Option<Distance> = lookup
+            .asked
+            .contains(&reply.from)
+            .then(|| target.distance(&reply.from));
+        let mut unknown = Vec::new();
+        for peer in reply.peers.iter().take(16) {
+            // Only those that are nearer than who names them, or anybody while exploring.
+            let nearer = asker
+                .as_ref()
+                .is_some_and(|asker| target.distance(peer) < *asker);
+            if (exploring || nearer) && self.netdb.router(peer).is_none() {
+                unknown.push(*peer);
+            }
+            lookup.named.insert(*peer);
+        }
+        lookup.next_at = now.instant;
+        if exploring {
+            self.lookups.lookups.remove(&reply.key);
+        }
+        for peer in unknown.into_iter().take(3) {
+            if peer.0 != reply.key {
+                self.lookups.find_router(peer, now);
+            }
+        }
+    }
+
+    /// Asks for routers near a random key.
+    fn explore(&mut self, now: Now) {
+        if self.lookups.explore_at > now.instant || self.netdb.floodfill_count() == 0 {
+            return;
+        }
+        let few = self.netdb.router_count() < FEW;
+        let [soon, later] = EXPLORE;
+        self.lookups.explore_at = now.instant + if few { soon } else { later };
+        let key = self.random.bytes();
+        self.lookups.start(key, LookupKind::Exploration, now);
+    }
+}

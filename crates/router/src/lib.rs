@@ -1,0 +1,31 @@
+//! A whole I2P router without I/O.
+//!
+//! A [`Router`] is made of parts that share nothing but messages: [`Core`], the control plane;
+//! [`RelayShard`]s, which own tunnels; and a [`LinkPart`] for each connection. Each has one bounded
+//! inbox and `step(now)`, which takes a batch and never waits. Whoever runs them, a runtime with
+//! sockets or a simulator with pipes, sleeps until a part's inbox wakes it or its time comes.
+
+mod config;
+pub use config::{RouterConfig, TransitLimits, TunnelSettings};
+
+pub mod inbox;
+
+mod link;
+pub use link::{LinkCounters, LinkId, LinkPart};
+
+mod peer;
+pub use peer::{PeerDrops, PeerHandle};
+
+mod relay;
+pub use relay::{RelayCounters, RelayShard};
+
+mod core;
+pub use core::{
+    Core, DropReason, LookupOutcome, RouterKeys, RouterStatus, ShellRequest, StoreRefusal,
+};
+
+mod router;
+pub use router::{Router, RouterClock, RouterHandle};
+
+#[cfg(test)]
+mod testing;

@@ -1,0 +1,215 @@
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use ramson_crypto::Random;
+use ramson_proto::Now;
+use ramson_proto::ntcp2::{
+    AcceptConfig, Admission, AdmissionLimits, Connection, LinkConfig, Refused,
+};
+use ramson_wire::{EncodeError, RouterHash, RouterInfo, UnixTime, Verified};
+
+use crate::config::{RouterConfig, TransitLimits};
+use crate::core::{
+    Core, CoreMessage, LookupOutcome, OwnRouter, RouterKeys, RouterStatus, ShellRequest,
+};
+use crate::inbox::{Inbox, Sender};
+use crate::link::{LinkEnv, LinkPart};
+use crate::relay::{RelaySenders, RelayShard};
+
+/// By how much the router goes by another time than its machine. Clones are the same.
+#[derive(Debug, Clone, Default)]
+pub struct RouterClock(Arc<AtomicI64>);
+
+impl RouterClock {
+    /// The router's time when the machine's calendar says `unix`.
+    pub fn correct(&self, unix: UnixTime) -> UnixTime {
+        let ours = i64::try_from(unix.as_millis()).unwrap_or(i64::MAX);
+        let theirs = ours.saturating_add(self.offset_ms());
+        UnixTime::from_millis(u64::try_from(theirs).unwrap_or(0))
+    }
+
+    /// The difference in milliseconds.
+    pub fn offset_ms(&self) -> i64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn adjust(&self, by_ms: i64) -> i64 {
+        let offset = self.offset_ms().saturating_add(by_ms);
+        self.0.store(offset, Ordering::Relaxed);
+        offset
+    }
+}
+
+/// Places for what the router wants of the shell.
+const REQUESTS: usize = 1024;
+/// Places for what the shell tells `Core`.
+const SHELL_SHARE: usize = 256;
+
+/// The parts of a router, to be handed to a scheduler.
+#[derive(Debug)]
+pub struct Router {
+    /// The control plane.
+    pub core: Core,
+    /// The owners of tunnels.
+    pub relays: Vec<RelayShard>,
+    /// What the router wants of whoever has sockets.
+    pub requests: Inbox<ShellRequest>,
+    /// For everybody else.
+    pub handle: RouterHandle,
+}
+
+/// What others do with a running router. Clones are the same.
+#[derive(Debug, Clone)]
+pub struct RouterHandle {
+    us: RouterHash,
+    env: LinkEnv,
+    core: Sender<CoreMessage>,
+    status: Arc<Mutex<RouterStatus>>,
+    clock: RouterClock,
+    random: Arc<Mutex<Random>>,
+    any_source: bool,
+}
+
+impl Router {
+    /// Makes the parts.
+    ///
+    /// # Errors
+    ///
+    /// When the configuration makes no RouterInfo.
+    pub fn new(
+        config: RouterConfig,
+        keys: RouterKeys,
+        shards: usize,
+        now: Now,
+        mut random: Random,
+    ) -> Result<Self, EncodeError> {
+        let own = OwnRouter::new(keys, &config, now)?;
+        let us = own.hash();
+        let inbox = Inbox::new(crate::core::INBOX);
+        let core = inbox.sender(crate::core::INBOX);
+        let shards = shards.max(1);
+        let rate = config.transit.rate_bytes_per_s / shards as u64;
+        let relays: Vec<RelayShard> = (0..shards)
+            .map(|shard| {
+                let random = random.fork(&format!("relay {shard}"));
+                RelayShard::new(us, core.with_share(crate::core::INBOX), rate, random)
+            })
+            .collect();
+        let env = LinkEnv::new(
+            core.clone(),
+            RelaySenders::of(&relays),
+            Arc::new(Mutex::new(own.local().clone())),
+            Arc::new(Mutex::new(Admission::new(AdmissionLimits::default()))),
+        );
+        let requests = Inbox::new(REQUESTS);
+        let status = Arc::default();
+        let clock = RouterClock::default();
+        let handle = RouterHandle {
+            us,
+            env: env.clone(),
+            core: inbox.sender(SHELL_SHARE),
+            status: Arc::clone(&status),
+            clock: clock.clone(),
+            random: Arc::new(Mutex::new(random.fork("accepted"))),
+            any_source: config.allow_same_network,
+        };
+        let core = Core::new(
+            config,
+            own,
+            env,
+            inbox,
+            requests.sender(REQUESTS),
+            (status, clock),
+            random.fork("core"),
+        );
+        Ok(Self {
+            core,
+            relays,
+            requests,
+            handle,
+        })
+    }
+}
+
+impl RouterHandle {
+    /// The router's own hash.
+    pub fn hash(&self) -> RouterHash {
+        self.us
+    }
+
+    /// What turns the machine's time into the router's: every `Now` handed to its parts goes
+    /// through it.
+    pub fn clock(&self) -> &RouterClock {
+        &self.clock
+    }
+
+    /// The RouterInfo that is published now.
+    pub fn router_info(&self) -> Verified<RouterInfo> {
+        self.env.current().router_info.clone()
+    }
+
+    /// Makes a link of a connection that came in.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused`]: close the socket.
+    pub fn accept(&self, from: SocketAddr, now: Now) -> Result<LinkPart, Refused> {
+        let place = self.env.admission().open(from.ip())?;
+        let config = AcceptConfig {
+            local: self.env.current(),
+            source: ramson_proto::Sensitive(from.ip()),
+            any_source: self.any_source,
+            banned: Arc::default(),
+            greet: true,
+            link: LinkConfig::default(),
+        };
+        let random = self
+            .random
+            .lock()
+            .unwrap_or_else(|it| it.into_inner())
+            .fork("link");
+        let connection = Connection::accept(config, now, random);
+        let id = self.env.next_id();
+        Ok(LinkPart::accepted(place, id, connection, &self.env))
+    }
+
+    /// Gives the router RouterInfos to begin with.
+    pub fn seed(&self, infos: Vec<Verified<RouterInfo>>) -> bool {
+        self.core.post(CoreMessage::Seed(infos)).is_ok()
+    }
+
+    /// Has the shell store the RouterInfos that are known ([`ShellRequest::Store`]).
+    pub fn store_known_routers(&self) -> bool {
+        self.core.post(CoreMessage::Known).is_ok()
+    }
+
+    /// Asks the floodfills for a router's RouterInfo, also when one is known; the outcome is posted
+    /// to `reply`. Says whether there was room for the question.
+    pub fn look_up(&self, router: RouterHash, reply: Sender<LookupOutcome>) -> bool {
+        self.core
+            .post(CoreMessage::LookUp { router, reply })
+            .is_ok()
+    }
+
+    /// The last snapshot.
+    pub fn status(&self) -> RouterStatus {
+        let status = self.status.lock();
+        status.unwrap_or_else(|it| it.into_inner()).clone()
+    }
+
+    /// Changes how much is carried for others.
+    pub fn set_transit_limits(&self, limits: TransitLimits) -> bool {
+        self.core.post(CoreMessage::Limits(limits)).is_ok()
+    }
+
+    /// Refuses new transit; what there is goes on until its end.
+    pub fn drain(&self) -> bool {
+        self.core.post(CoreMessage::Drain).is_ok()
+    }
+
+    /// Ends all links.
+    pub fn stop(&self) -> bool {
+        self.core.post(CoreMessage::Stop).is_ok()
+    }
+}

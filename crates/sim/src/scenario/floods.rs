@@ -1,0 +1,98 @@
+use std::time::Duration;
+
+use ramson_crypto::Random;
+
+use super::{Network, Script};
+use crate::hostile::Attack;
+use crate::node::{NodeId, NodeSettings};
+
+const FROM: Duration = Duration::from_secs(60);
+const UNTIL: Duration = Duration::from_secs(120);
+/// One hostile machine for so many routers.
+const ROUTERS_EACH: usize = 10;
+/// Messages a second of each hostile link.
+const PER_S: u32 = 400;
+/// Connections that a machine begins in a second.
+const DIALS_PER_S: usize = 5;
+
+const ATTACKS: [Attack; 6] = [
+    Attack::Builds,
+    Attack::BadStores,
+    Attack::LookUps,
+    Attack::Noise,
+    Attack::Garbage,
+    Attack::Silence,
+];
+
+/// Machines that are no routers of the network flood some of them, for a minute and on.
+#[derive(Debug, Default)]
+pub(super) struct Floods {
+    machines: Vec<(NodeId, NodeId, Attack)>,
+    dialled: u64,
+    over: bool,
+}
+
+impl Script for Floods {
+    fn healed_at(&self) -> Duration {
+        UNTIL
+    }
+
+    fn tick(&mut self, network: &mut Network, random: &mut Random) {
+        let now = network.world.now();
+        if now < FROM || self.over {
+            return;
+        }
+        if self.machines.is_empty() {
+            self.recruit(network, random);
+        }
+        let due = (now - FROM).as_millis() as u64 * DIALS_PER_S as u64 / 1000;
+        if now >= UNTIL {
+            for (machine, ..) in self.machines.drain(..) {
+                network.world.kill(machine);
+            }
+            self.over = true;
+            return;
+        }
+        while self.dialled < due {
+            self.dialled += 1;
+            for (machine, target, attack) in &self.machines {
+                // One link is enough for those who have one.
+                let links = !matches!(attack, Attack::Garbage | Attack::Silence);
+                if !(links && network.world.hostile_links(*machine) > 0) {
+                    network.world.attack(*machine, *target, *attack, PER_S);
+                }
+            }
+        }
+    }
+
+    fn is_honest(&self) -> bool {
+        false
+    }
+}
+
+impl Floods {
+    fn recruit(&mut self, network: &mut Network, random: &mut Random) {
+        let count = (network.routers.len() / ROUTERS_EACH).max(ATTACKS.len());
+        // Those who can be reached, more often than others those who store for others.
+        let targets: Vec<NodeId> = network
+            .routers
+            .iter()
+            .copied()
+            .filter(|router| {
+                let config = network.world.config(*router);
+                config.is_some_and(|config| config.published.is_some())
+            })
+            .collect();
+        for attack in ATTACKS.into_iter().cycle().take(count) {
+            let settings = NodeSettings {
+                reachable: false,
+                uplink_bytes_per_s: 10_000_000,
+                ..NodeSettings::default()
+            };
+            let machine = network.world.add(settings);
+            if let Some(target) = random.choose(&targets).copied() {
+                self.machines.push((machine, target, attack));
+            }
+        }
+    }
+}
