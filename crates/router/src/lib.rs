@@ -14,7 +14,7 @@ mod link;
 pub use link::{LinkCounters, LinkId, LinkPart};
 
 mod peer;
-pub use peer::{PeerDrops, PeerHandle};
+pub use peer::{PeerDrops, PeerHandle, QueueFull};
 
 mod relay;
 pub use relay::{RelayCounters, RelayShard};
