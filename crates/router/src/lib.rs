@@ -20,7 +20,9 @@ mod relay;
 pub use relay::{RelayCounters, RelayShard};
 
 mod core;
-pub use core::{Core, DropReason, LookupOutcome, RouterKeys, RouterStatus, ShellRequest, StoreRefusal};
+pub use core::{
+    Core, DropReason, LookupOutcome, RouterKeys, RouterStatus, ShellRequest, StoreRefusal,
+};
 
 mod router;
 pub use router::{Router, RouterClock, RouterHandle};

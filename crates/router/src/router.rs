@@ -10,7 +10,9 @@ use ramson_proto::ntcp2::{
 use ramson_wire::{EncodeError, RouterHash, RouterInfo, UnixTime, Verified};
 
 use crate::config::{RouterConfig, TransitLimits};
-use crate::core::{Core, CoreMessage, LookupOutcome, OwnRouter, RouterKeys, RouterStatus, ShellRequest};
+use crate::core::{
+    Core, CoreMessage, LookupOutcome, OwnRouter, RouterKeys, RouterStatus, ShellRequest,
+};
 use crate::inbox::{Inbox, Sender};
 use crate::link::{LinkEnv, LinkPart};
 use crate::relay::{RelaySenders, RelayShard};
@@ -180,7 +182,9 @@ impl RouterHandle {
     /// Asks the floodfills for a router's RouterInfo, also when one is known; the outcome is posted
     /// to `reply`. Says whether there was room for the question.
     pub fn look_up(&self, router: RouterHash, reply: Sender<LookupOutcome>) -> bool {
-        self.core.post(CoreMessage::LookUp { router, reply }).is_ok()
+        self.core
+            .post(CoreMessage::LookUp { router, reply })
+            .is_ok()
     }
 
     /// The last snapshot.

@@ -104,12 +104,7 @@ impl Lookups {
     }
 
     /// Begins to look for a router on behalf of somebody, to whom the outcome is posted.
-    pub(super) fn find_for(
-        &mut self,
-        router: RouterHash,
-        reply: Sender<LookupOutcome>,
-        now: Now,
-    ) {
+    pub(super) fn find_for(&mut self, router: RouterHash, reply: Sender<LookupOutcome>, now: Now) {
         let started = self.find_router(router, now);
         match self.lookups.get_mut(&router.0) {
             Some(lookup) if started && lookup.waiting.len() < MAX_WAITING => {

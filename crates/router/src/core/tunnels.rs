@@ -570,8 +570,9 @@ impl Core {
         self.tunnels.test_round = self.tunnels.test_round.wrapping_add(1);
         let shift = self.tunnels.test_round;
         for pair in 0..pairs {
-            let Some((router, tunnel, receive)) =
-                inbound.get(pair.wrapping_add(shift) % inbound.len()).copied()
+            let Some((router, tunnel, receive)) = inbound
+                .get(pair.wrapping_add(shift) % inbound.len())
+                .copied()
             else {
                 continue;
             };
