@@ -58,7 +58,9 @@ pub fn is_enabled() -> bool {
 pub fn take_work() -> Work {
     STATE.with_borrow_mut(|state| {
         let state = state.as_mut();
-        state.map(|state| std::mem::take(&mut state.work)).unwrap_or_default()
+        state
+            .map(|state| std::mem::take(&mut state.work))
+            .unwrap_or_default()
     })
 }
 
@@ -73,7 +75,11 @@ pub fn count(add: impl FnOnce(&mut Work)) {
 
 /// The pair in the order that is the same for both, and its place.
 fn place(ours: &[u8; 32], theirs: &[u8; 32], places: usize) -> ([[u8; 32]; 2], usize) {
-    let pair = if ours <= theirs { [*ours, *theirs] } else { [*theirs, *ours] };
+    let pair = if ours <= theirs {
+        [*ours, *theirs]
+    } else {
+        [*theirs, *ours]
+    };
     let part = |key: &[u8; 32]| key.first_chunk().copied().map_or(0, u32::from_le_bytes);
     let [first, second] = &pair;
     let mixed = (part(first) ^ part(second).rotate_left(16)) as usize;
@@ -109,8 +115,8 @@ pub(crate) fn share(ours: &[u8; 32], theirs: &[u8; 32], secret: &[u8; 32]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{SigningKey, verify};
     use crate::x25519::PrivateKey;
+    use crate::{SigningKey, verify};
 
     #[test]
     fn the_second_side_finds_what_the_first_computed_and_work_is_counted_for_both() {

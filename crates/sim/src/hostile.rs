@@ -8,10 +8,14 @@ use std::time::Duration;
 use bytes::{BufMut, BytesMut};
 use ramson_crypto::Random;
 use ramson_proto::Now;
-use ramson_proto::ntcp2::{Connection, DialConfig, Event, LinkConfig, LinkMessage, LocalRouter, Priority};
+use ramson_proto::ntcp2::{
+    Connection, DialConfig, Event, LinkConfig, LinkMessage, LocalRouter, Priority,
+};
 use ramson_proto::tunnel::build::{BuildPath, HopSpec, PendingBuild};
 use ramson_wire::i2np::{DatabaseLookup, DatabaseStore, LookupKind, StoreEntry, StoreReply};
-use ramson_wire::{Instant, Mapping, MessageType, RouterHash, RouterInfo, TunnelId, UnixTime, Verified};
+use ramson_wire::{
+    Instant, Mapping, MessageType, RouterHash, RouterInfo, TunnelId, UnixTime, Verified,
+};
 
 /// A record of a short tunnel build.
 const BUILD_RECORD_LEN: usize = 218;
@@ -192,7 +196,11 @@ impl HostileLink {
         let (kind, body) = match self.attack {
             Attack::Builds => {
                 let genuine = self.random.below(GENUINE_ONE_IN) == 0;
-                let body = if genuine { self.build(now.unix) } else { self.damaged_build() };
+                let body = if genuine {
+                    self.build(now.unix)
+                } else {
+                    self.damaged_build()
+                };
                 (MessageType::ShortTunnelBuild, body)
             }
             Attack::BadStores => (MessageType::DatabaseStore, self.bad_store()),

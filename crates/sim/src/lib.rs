@@ -38,6 +38,4 @@ pub use trace::TraceHash;
 mod world;
 pub use world::{World, WorldSettings, WorldStats};
 
-
-
 pub mod scenario;

@@ -136,27 +136,42 @@ impl Pipe {
     }
 
     fn put(&mut self, bytes: BytesMut, at: u64, settings: &PipeSettings, random: &mut Random) {
-        let arrives = if self.held { NEVER } else { self.arrival(at, settings, random) };
+        let arrives = if self.held {
+            NEVER
+        } else {
+            self.arrival(at, settings, random)
+        };
         self.segments.push_back(Segment { arrives, bytes });
     }
 
     /// The writer is gone: the reader learns of it after all that was written.
     pub(crate) fn finish(&mut self, at: u64) {
         if self.end == NEVER {
-            self.end = if self.held { NEVER - 1 } else { at.max(self.last) };
+            self.end = if self.held {
+                NEVER - 1
+            } else {
+                at.max(self.last)
+            };
         }
     }
 
     /// When there is next something to read.
     pub(crate) fn next(&self) -> u64 {
         let first = self.segments.front().map_or(NEVER, |first| first.arrives);
-        if self.end == NEVER - 1 { first } else { first.min(self.end) }
+        if self.end == NEVER - 1 {
+            first
+        } else {
+            first.min(self.end)
+        }
     }
 
     /// Moves what has arrived to `input`; returns how many bytes that is.
     pub(crate) fn read(&mut self, now: u64, input: &mut BytesMut) -> usize {
         let mut read = 0;
-        while self.segments.front().is_some_and(|first| first.arrives <= now)
+        while self
+            .segments
+            .front()
+            .is_some_and(|first| first.arrives <= now)
             && let Some(segment) = self.segments.pop_front()
         {
             read += segment.bytes.len();

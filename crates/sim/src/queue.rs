@@ -27,7 +27,10 @@ pub(crate) enum Event {
     /// A connection's first packet arrives at a router.
     Syn { dialer: PartId, target: u32 },
     /// The answer to it arrives.
-    SynAnswer { dialer: PartId, acceptor: Option<PartId> },
+    SynAnswer {
+        dialer: PartId,
+        acceptor: Option<PartId>,
+    },
 }
 
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -96,7 +99,9 @@ impl Wake for PartWaker {
 
     fn wake_by_ref(self: &Arc<Self>) {
         let ready = self.ready.0.lock();
-        ready.unwrap_or_else(PoisonError::into_inner).push(self.part);
+        ready
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(self.part);
     }
 }
 

@@ -426,7 +426,8 @@ impl World {
         };
         done.work = simulation::take_work();
         self.count(&done);
-        self.trace.event(now, index, id, kind, done.link_bytes + done.tunnel_messages);
+        self.trace
+            .event(now, index, id, kind, done.link_bytes + done.tunnel_messages);
         let until = now + self.settings.costs.micros(&done);
         if let Some(node) = self.nodes.get_mut(index as usize)
             && let Some(core) = node.busy.get_mut(core)

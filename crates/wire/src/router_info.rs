@@ -138,7 +138,9 @@ impl RouterInfo {
             .ok_or(VerifyError::UnsupportedType(kind))?;
         verify_signature(kind, &public, signed, signature)?;
         #[cfg(feature = "simulation")]
-        self.0.verified.store(true, std::sync::atomic::Ordering::Relaxed);
+        self.0
+            .verified
+            .store(true, std::sync::atomic::Ordering::Relaxed);
         Ok(Verified::trust(self))
     }
 

@@ -9,7 +9,8 @@ use std::time::Instant;
 
 use ramson_sim::scenario::{Options, Report, run};
 
-const USAGE: &str = "usage: sim SCENARIO [--seed N] [--seeds N] [--routers N] [--seconds N] [--twice]
+const USAGE: &str =
+    "usage: sim SCENARIO [--seed N] [--seeds N] [--routers N] [--seconds N] [--twice]
 scenarios: join, churn, stalls, partition, skew, floods
   --seed     the first seed, 1 if not given
   --seeds    how many seeds, one after another
@@ -81,6 +82,9 @@ fn main() -> ExitCode {
     if seeds > 1 {
         println!("{}: {failed} of {seeds} seeds failed", options.scenario);
     }
-    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if failed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
-

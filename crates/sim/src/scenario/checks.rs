@@ -10,8 +10,9 @@ use crate::node::NodeId;
 
 /// How often it is looked at.
 const EVERY: Duration = Duration::from_secs(1);
-/// What a router tells of itself may be behind by this many looks.
-const PATIENCE: u32 = 5;
+/// What a router tells of itself may be behind by this many looks: links come and go between what
+/// it tells and what is there.
+const PATIENCE: u32 = 20;
 /// One write may go beyond what a pipe holds.
 const ONE_WRITE: usize = 128 * 1024;
 /// Steps of one router in a second, above which it runs in a circle.
@@ -89,7 +90,9 @@ impl Checks {
         }
         self.steps = steps;
         let seconds = now.as_secs_f64();
-        let new = found.into_iter().map(|what| format!("after {seconds:.1} s: {what}"));
+        let new = found
+            .into_iter()
+            .map(|what| format!("after {seconds:.1} s: {what}"));
         self.failures.extend(new);
     }
 
@@ -111,14 +114,20 @@ impl Checks {
             ("links", status.links, config.max_links),
             ("RouterInfos", status.routers, config.max_routers),
             ("LeaseSets", status.lease_sets, config.max_lease_sets),
-            ("transit tunnels", status.transit_tunnels, config.transit.tunnels),
+            (
+                "transit tunnels",
+                status.transit_tunnels,
+                config.transit.tunnels,
+            ),
             ("inbound tunnels", inbound, tunnels),
             ("outbound tunnels", outbound, tunnels),
         ];
         for (what, count, bound) in bounded {
             if count > bound {
                 let number = router.index();
-                found.push(format!("router {number} has {count} {what}, at most {bound} are allowed"));
+                found.push(format!(
+                    "router {number} has {count} {what}, at most {bound} are allowed"
+                ));
             }
         }
     }
@@ -136,7 +145,9 @@ impl Checks {
         *strikes = if status.links > open { *strikes + 1 } else { 0 };
         if *strikes >= PATIENCE {
             let (number, links) = (router.index(), status.links);
-            found.push(format!("router {number} counts {links} links, {open} are there"));
+            found.push(format!(
+                "router {number} counts {links} links, {open} are there"
+            ));
         }
     }
 
@@ -151,27 +162,45 @@ impl Checks {
         let number = router.index();
         for reason in NEVER {
             if let Some(count) = status.drops.get(&reason) {
-                found.push(format!("router {number} dropped {count} messages: {reason:?}"));
+                found.push(format!(
+                    "router {number} dropped {count} messages: {reason:?}"
+                ));
             }
         }
         if self.good_clocks
             && let Some(count) = status.drops.get(&DropReason::BuildTime)
         {
-            found.push(format!("router {number} found {count} build requests from another time"));
+            found.push(format!(
+                "router {number} found {count} build requests from another time"
+            ));
         }
         let relay = network.world.relay_counters(router);
         let passed = relay.participant + relay.gateway + relay.endpoint + relay.own;
-        let replays = status.drops.get(&DropReason::BuildReplay).copied().unwrap_or(0);
+        let replays = status
+            .drops
+            .get(&DropReason::BuildReplay)
+            .copied()
+            .unwrap_or(0);
         let accepted: u64 = status.transit_accepted.iter().sum();
         let dropped = [
             ("malformed", relay.dropped_malformed, 0),
             ("from the wrong router", relay.dropped_wrong_router, 0),
-            ("seen before", relay.dropped_duplicate, 1 + passed / FILTER_ERRS),
-            ("with builds seen before", replays, 1 + accepted / FILTER_ERRS),
+            (
+                "seen before",
+                relay.dropped_duplicate,
+                1 + passed / FILTER_ERRS,
+            ),
+            (
+                "with builds seen before",
+                replays,
+                1 + accepted / FILTER_ERRS,
+            ),
         ];
         for (why, count, tolerated) in dropped {
             if count > tolerated {
-                found.push(format!("router {number} dropped {count} tunnel messages: {why}"));
+                found.push(format!(
+                    "router {number} dropped {count} tunnel messages: {why}"
+                ));
             }
         }
     }

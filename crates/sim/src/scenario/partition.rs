@@ -31,7 +31,9 @@ impl Script for Partition {
                 .iter()
                 .map(|_| u8::from(random.below(100) < 40))
                 .collect();
-            network.world.part(|index| groups.get(index).copied().unwrap_or(0));
+            network
+                .world
+                .part(|index| groups.get(index).copied().unwrap_or(0));
         } else {
             network.world.heal();
         }

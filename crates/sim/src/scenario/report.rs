@@ -155,7 +155,11 @@ impl fmt::Display for Report {
             f,
             "  {keys} key pairs, {agreements} agreements, {signed} signatures, {verified} checked"
         )?;
-        let sums: Vec<String> = self.sums.iter().map(|(name, sum)| format!("{name} {sum}")).collect();
+        let sums: Vec<String> = self
+            .sums
+            .iter()
+            .map(|(name, sum)| format!("{name} {sum}"))
+            .collect();
         writeln!(f, "  sums: {}", sums.join(", "))?;
         writeln!(f, "  trace {}", self.trace)?;
         for failure in &self.failures {

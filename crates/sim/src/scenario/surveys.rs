@@ -139,7 +139,10 @@ impl Surveys {
         let mut figure = self.figure?;
         for ((asker, _), at) in self.asked {
             figure.count(false, || {
-                format!("router {} asked at {at:?}: nothing came of it yet", asker.index())
+                format!(
+                    "router {} asked at {at:?}: nothing came of it yet",
+                    asker.index()
+                )
             });
         }
         Some(figure)

@@ -44,12 +44,23 @@ impl World {
         self.stats.dials += 1;
         let link = LinkEnd::new(speaker, target.unwrap_or(node), delay);
         let dialer = self.install(node, Part::Link(Box::new(link)));
-        self.trace.event(self.now, node, dialer, Kind::Dial, u64::from(target.unwrap_or(u32::MAX)));
+        self.trace.event(
+            self.now,
+            node,
+            dialer,
+            Kind::Dial,
+            u64::from(target.unwrap_or(u32::MAX)),
+        );
         match target {
-            Some(target) => self.queue.push(self.now + delay, Event::Syn { dialer, target }),
+            Some(target) => self
+                .queue
+                .push(self.now + delay, Event::Syn { dialer, target }),
             None => {
                 let acceptor = None;
-                self.queue.push(self.now + NO_ROUTE_US, Event::SynAnswer { dialer, acceptor });
+                self.queue.push(
+                    self.now + NO_ROUTE_US,
+                    Event::SynAnswer { dialer, acceptor },
+                );
             }
         }
     }
@@ -78,9 +89,15 @@ impl World {
             end.peer = Some(dialer);
             self.install(target, Part::Link(Box::new(end)))
         });
-        let kind = if acceptor.is_some() { Kind::Accept } else { Kind::Refused };
-        self.trace.event(self.now, target, dialer, kind, u64::from(from));
-        self.queue.push(self.now + delay, Event::SynAnswer { dialer, acceptor });
+        let kind = if acceptor.is_some() {
+            Kind::Accept
+        } else {
+            Kind::Refused
+        };
+        self.trace
+            .event(self.now, target, dialer, kind, u64::from(from));
+        self.queue
+            .push(self.now + delay, Event::SynAnswer { dialer, acceptor });
     }
 
     /// The dialer learns what came of it.
@@ -155,7 +172,9 @@ impl World {
             return;
         }
         if let Some(Part::Link(other)) = &mut slot.part {
-            other.incoming.push(bytes, arrives, &pipes, &mut self.random);
+            other
+                .incoming
+                .push(bytes, arrives, &pipes, &mut self.random);
             let (next, len) = (other.incoming.next(), other.incoming.len());
             self.stats.fullest_pipe = self.stats.fullest_pipe.max(len);
             self.schedule(peer, next);

@@ -86,7 +86,9 @@ impl World {
         node.waiting.clear();
         let parts: Vec<PartId> = node.parts.iter().copied().collect();
         for part in parts {
-            let peer = self.link_mut(part).and_then(|link| Some((link.peer?, link.delay_us)));
+            let peer = self
+                .link_mut(part)
+                .and_then(|link| Some((link.peer?, link.delay_us)));
             self.remove(part);
             match peer {
                 Some((peer, delay)) if !silent => self.finish(peer, now + delay),
@@ -97,13 +99,15 @@ impl World {
             index: u32::MAX,
             generation: 0,
         };
-        self.trace.event(now, id.0, nobody, Kind::Stop, u64::from(silent));
+        self.trace
+            .event(now, id.0, nobody, Kind::Stop, u64::from(silent));
         self.schedule_woken(now);
     }
 
     /// By how many milliseconds a machine's clock is ahead.
     pub fn clock_ahead(&self, id: NodeId) -> i64 {
-        self.node(id.0).map_or(0, |node| node.settings.clock_ahead_ms)
+        self.node(id.0)
+            .map_or(0, |node| node.settings.clock_ahead_ms)
     }
 
     /// Sets a machine's clock.
@@ -217,8 +221,7 @@ impl World {
             iv: keys.ntcp2_iv,
             network_id,
         });
-        let Some((address, link)) =
-            HostileLink::new(attack, &local, &target, per_s, clock, random)
+        let Some((address, link)) = HostileLink::new(attack, &local, &target, per_s, clock, random)
         else {
             return false;
         };

@@ -106,7 +106,10 @@ mod tests {
     #[test]
     fn equal_bytes_are_kept_and_verified_once_in_a_thread_that_simulates() {
         let bytes = signed(1);
-        let apart = [RouterInfo::from_bytes(&bytes), RouterInfo::from_bytes(&bytes)];
+        let apart = [
+            RouterInfo::from_bytes(&bytes),
+            RouterInfo::from_bytes(&bytes),
+        ];
         let [one, two] = apart.map(Result::unwrap);
         assert_ne!(one.as_bytes().as_ptr(), two.as_bytes().as_ptr());
 
@@ -116,7 +119,10 @@ mod tests {
         assert_eq!(one.as_bytes().as_ptr(), two.as_bytes().as_ptr());
         let zipped = RouterInfo::from_gzip(&one.to_gzip()).unwrap();
         assert_eq!(one.as_bytes().as_ptr(), zipped.as_bytes().as_ptr());
-        let expected = Work { verified: 2, ..Work::default() };
+        let expected = Work {
+            verified: 2,
+            ..Work::default()
+        };
         assert_eq!(take_work(), expected);
     }
 
