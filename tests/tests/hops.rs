@@ -67,7 +67,10 @@ async fn both_ways(server: &Session, client: &Session, hops: u8) -> Result<()> {
             "the client's hash differs"
         );
         // The peer has everything once it says so.
-        stream.read_exact(&mut [0]).await.context("no confirmation")?;
+        stream
+            .read_exact(&mut [0])
+            .await
+            .context("no confirmation")?;
         drop(stream);
         serving.await?
     };

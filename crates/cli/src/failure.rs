@@ -66,6 +66,17 @@ impl Failure {
         if let Some(error) = error.downcast_ref::<ConfigError>() {
             return Some(Self::new("configuration", 2, error.to_string(), None));
         }
+        #[cfg(unix)]
+        if let Some(error) = error.downcast_ref::<crate::router::ControlError>() {
+            use crate::router::ControlError;
+            let kind = match error {
+                ControlError::NotRunning => "not_running",
+                ControlError::Io(_) => "io",
+                ControlError::Silent => "timed_out",
+                ControlError::Answer => "router_incompatible",
+            };
+            return Some(Self::new(kind, 3, error.to_string(), None));
+        }
         let error = error.downcast_ref::<RouterError>()?;
         let (kind, code) = match error {
             RouterError::KeyFile(error) => return Some(Self::of_library(error)),

@@ -27,6 +27,8 @@ mod progress;
 
 #[cfg(feature = "router")]
 mod router;
+#[cfg(feature = "router")]
+pub use router::RouterNumbers;
 
 mod run;
 pub use run::main;

@@ -102,6 +102,9 @@ pub enum Event {
         published: bool,
         routers: usize,
     },
+    /// How a running router is.
+    #[cfg(feature = "router")]
+    RouterStatus(Box<crate::router::RouterNumbers>),
     /// A router waits for its end.
     Draining {
         transit_tunnels: usize,
@@ -185,6 +188,8 @@ impl fmt::Display for Event {
                 let published = if *published { "" } else { " (not published)" };
                 write!(f, "{published}, {routers} RouterInfos to begin with")
             }
+            #[cfg(feature = "router")]
+            Self::RouterStatus(numbers) => numbers.fmt(f),
             Self::Draining {
                 transit_tunnels,
                 at_most_seconds,

@@ -58,6 +58,8 @@ pub(crate) enum RelayMessage {
     Remove { tunnel: TunnelId },
     /// Where messages of outbound endpoints for this router go.
     Target(PeerHandle),
+    /// The rate that transit may have from now on, in bytes per second.
+    Rate(u64),
 }
 
 /// What becomes of the messages of one tunnel.
@@ -197,6 +199,14 @@ impl RelaySenders {
             let _ = sender.post(RelayMessage::Target(handle.clone()));
         }
     }
+
+    /// Shares a new rate among all shards.
+    pub(crate) fn post_rate(&self, rate_bytes_per_s: u64) {
+        let each = rate_bytes_per_s / self.shards.len().max(1) as u64;
+        for (sender, _) in &self.shards {
+            let _ = sender.post(RelayMessage::Rate(each));
+        }
+    }
 }
 
 impl RelayMessage {
@@ -323,6 +333,7 @@ impl RelayShard {
                     }
                     self.targets.insert(handle.router(), handle);
                 }
+                RelayMessage::Rate(rate) => self.limiter.set(rate),
             }
         }
         self.batch = batch;
@@ -666,6 +677,11 @@ impl Limiter {
         }
     }
 
+    fn set(&mut self, rate_bytes_per_s: u64) {
+        self.rate_bytes_per_s = rate_bytes_per_s;
+        self.tokens = self.tokens.min(rate_bytes_per_s);
+    }
+
     fn take(&mut self, bytes: u64, now: Instant) -> bool {
         let micros = now.saturating_since(self.filled).as_micros();
         let gained = u128::from(self.rate_bytes_per_s) * micros / 1_000_000;
@@ -680,5 +696,28 @@ impl Limiter {
         let taken = self.tokens.checked_sub(bytes);
         self.tokens = taken.unwrap_or(self.tokens);
         taken.is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_that_changes_holds_from_then_on() {
+        let at = |seconds: u64| Instant::from_micros(seconds * 1_000_000);
+        let mut limiter = Limiter::new(1000);
+        let taken = |limiter: &mut Limiter, seconds| {
+            (0..5000).filter(|_| limiter.take(1, at(seconds))).count()
+        };
+        assert_eq!(taken(&mut limiter, 1), 1000);
+        assert_eq!(taken(&mut limiter, 2), 1000);
+        limiter.set(10);
+        assert_eq!(taken(&mut limiter, 9), 10);
+        limiter.set(2000);
+        assert_eq!(taken(&mut limiter, 20), 2000);
+        limiter = Limiter::new(1000);
+        limiter.set(0);
+        assert_eq!(taken(&mut limiter, 30), 0);
     }
 }

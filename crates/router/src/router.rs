@@ -179,6 +179,11 @@ impl RouterHandle {
         self.core.post(CoreMessage::Seed(infos)).is_ok()
     }
 
+    /// Has the shell store the RouterInfos that are known ([`ShellRequest::Store`]).
+    pub fn store_known_routers(&self) -> bool {
+        self.core.post(CoreMessage::Known).is_ok()
+    }
+
     /// Asks the floodfills for a router's RouterInfo, also when one is known; the outcome is posted
     /// to `reply`. Says whether there was room for the question.
     pub fn look_up(&self, router: RouterHash, reply: Sender<LookupOutcome>) -> bool {

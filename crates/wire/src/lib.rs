@@ -74,6 +74,8 @@ pub use router_address::{Ntcp2Address, RouterAddress};
 mod router_info;
 pub use router_info::{RouterInfo, RouterInfoBuilder};
 
+mod seal;
+
 mod share;
 
 pub mod i2np;

@@ -216,7 +216,12 @@ mod tests {
 
     #[test]
     fn an_i2pd_router_looks_nowhere_but_at_its_network() {
-        let text = i2pd(([127, 0, 0, 1].into(), [127, 0, 0, 1].into()), PORTS, Role::Floodfill, |_| true);
+        let text = i2pd(
+            ([127, 0, 0, 1].into(), [127, 0, 0, 1].into()),
+            PORTS,
+            Role::Floodfill,
+            |_| true,
+        );
         assert_eq!(value(&text, "", "netid"), Some("77"));
         assert_eq!(value(&text, "", "reservedrange"), Some("false"));
         assert_eq!(value(&text, "reseed", "urls"), Some("https://127.0.0.1:1/"));
@@ -235,7 +240,12 @@ mod tests {
 
     #[test]
     fn options_an_old_router_would_refuse_are_left_out() {
-        let text = i2pd(([198, 18, 1, 1].into(), [198, 18, 1, 1].into()), PORTS, Role::Floodfill, |_| false);
+        let text = i2pd(
+            ([198, 18, 1, 1].into(), [198, 18, 1, 1].into()),
+            PORTS,
+            Role::Floodfill,
+            |_| false,
+        );
         assert_eq!(value(&text, "sam", "portudp"), None);
         assert!(!text.contains("[shareddest]"));
         assert_eq!(value(&text, "", "address4"), Some("198.18.1.1"));

@@ -121,7 +121,9 @@ impl RouterProcess {
             output.clone()
         } else {
             let log = home.join("i2pd.log");
-            let text = config::i2pd((transport, address), ports, role, |key| installation.knows(key));
+            let text = config::i2pd((transport, address), ports, role, |key| {
+                installation.knows(key)
+            });
             let file = home.join("i2pd.conf");
             std::fs::write(&file, text)?;
             for (option, path) in [

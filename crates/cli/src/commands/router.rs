@@ -25,7 +25,17 @@ pub(crate) struct Router {
 }
 
 #[derive(Debug, Subcommand)]
-enum RouterCommand {}
+enum RouterCommand {
+    /// Ask the running router how it is
+    Status(Status),
+}
+
+/// `ramson router status`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  ramson router status --config router.toml")]
+struct Status {}
 
 impl Router {
     pub(crate) async fn run(self, global: &Global, output: &Output) -> Result<()> {
@@ -34,7 +44,7 @@ impl Router {
             .ok_or_else(|| Usage("which configuration? say --config FILE".to_owned()))?;
         match self.command {
             None => router::run(&config, global.verbose, output).await,
-            Some(command) => match command {},
+            Some(RouterCommand::Status(_)) => router::status(&config, output).await,
         }
     }
 }

@@ -3,21 +3,34 @@
 mod config;
 pub(crate) use config::{Config, ConfigError};
 
+#[cfg(unix)]
+mod control;
+#[cfg(unix)]
+pub(crate) use control::ControlError;
+
 mod limits;
 
 mod log;
 
 mod place;
 
+mod rates;
+
 mod signals;
 
+mod status;
+pub use status::RouterNumbers;
+
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use indicatif::ProgressBar;
 use ramson::router::{RouterHandle, RunningRouter};
 
+#[cfg(unix)]
+use self::control::Control;
 use self::log::Log;
 use self::signals::{Signal, Signals};
 use crate::{Event, Output};
@@ -39,19 +52,42 @@ pub(crate) async fn run(file: &Path, verbose: u8, output: &Output) -> Result<()>
     let settings = config.settings(limits::links());
     let published = settings.config.published.is_some();
     let router = RunningRouter::start(settings)?;
-    output.note(&Event::Router {
-        version: env!("CARGO_PKG_VERSION"),
+    let fixed = RouterNumbers {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
         network_id: config.network_id(),
         listen: router.local_addr().map(|address| address.to_string()),
         published,
+        ..RouterNumbers::default()
+    };
+    output.note(&Event::Router {
+        version: env!("CARGO_PKG_VERSION"),
+        network_id: fixed.network_id,
+        listen: fixed.listen.clone(),
+        published,
         routers: router.seeded(),
     });
-    while let Signal::Reload = signals.next().await {
-        reload(file, router.handle(), &log, output);
-    }
+    let numbers = Arc::new(Mutex::new(fixed));
+    #[cfg(unix)]
+    let _control = match Control::start(config.data(), Arc::clone(&numbers)) {
+        Ok(control) => Some(control),
+        Err(error) => {
+            let text = format!("`ramson router status` will find nobody here: {error}");
+            output.note(&Event::Note { text });
+            None
+        }
+    };
+    let live = async {
+        while let Signal::Reload = signals.next().await {
+            reload(file, router.handle(), &log, output);
+        }
+        tokio::select! {
+            () = drain(router.handle(), output) => {}
+            () = signals.end() => {}
+        }
+    };
     tokio::select! {
-        () = drain(router.handle(), output) => {}
-        () = signals.end() => {}
+        () = live => {}
+        () = rates::watch(&router, &numbers) => {}
     }
     output.clear_bar();
     tokio::select! {
@@ -59,6 +95,19 @@ pub(crate) async fn run(file: &Path, verbose: u8, output: &Output) -> Result<()>
         () = signals.end() => {}
     }
     Ok(())
+}
+
+/// Asks the running router how it is.
+#[cfg(unix)]
+pub(crate) async fn status(file: &Path, output: &Output) -> Result<()> {
+    let config = Config::read(file)?;
+    let numbers = control::ask(config.data()).await?;
+    output.result(&Event::RouterStatus(Box::new(numbers)))
+}
+
+#[cfg(not(unix))]
+pub(crate) async fn status(_file: &Path, _output: &Output) -> Result<()> {
+    anyhow::bail!("a running router can be asked on Unix only")
 }
 
 /// Takes what can change without a new start.

@@ -166,7 +166,8 @@ async fn serve(listener: TcpListener, session: Session, login: Arc<Login>) {
                 Ok((client, _)) if clients.len() < MAX_CLIENTS => {
                     let (session, login) = (session.clone(), Arc::clone(&login));
                     clients.spawn(async move {
-                        if let Err(error) = attend(client, &session, &login).await {
+                        // Kilobytes of a handshake that lasts a moment.
+                        if let Err(error) = Box::pin(attend(client, &session, &login)).await {
                             tracing::trace!(%error, "a SOCKS5 client's connection ended");
                         }
                     });

@@ -14,7 +14,7 @@ use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::clock::Clock;
+use super::Shared;
 use super::part::Alarm;
 
 /// What the kernel may hold that is not sent yet. With more, priorities and early drop would act
@@ -46,11 +46,11 @@ pub(super) fn prepare(socket: &TcpStream) -> io::Result<()> {
 }
 
 /// Carries a link until it is over.
-pub(super) async fn run(link: LinkPart, socket: TcpStream, clock: Clock) {
+pub(super) async fn run(link: LinkPart, socket: TcpStream, shared: Shared) {
     let mut task = LinkTask {
         link,
         socket,
-        clock,
+        shared,
         input: BytesMut::new(),
         output: BytesMut::new(),
         read_size: MIN_READ,
@@ -67,7 +67,7 @@ pub(super) async fn run(link: LinkPart, socket: TcpStream, clock: Clock) {
 struct LinkTask {
     link: LinkPart,
     socket: TcpStream,
-    clock: Clock,
+    shared: Shared,
     input: BytesMut,
     output: BytesMut,
     read_size: usize,
@@ -81,13 +81,14 @@ struct LinkTask {
 impl LinkTask {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
         for _ in 0..ROUNDS {
-            let now = self.clock.now();
+            let now = self.shared.clock.now();
             let read = self.read(context, now);
             let mut next = self.link.step(now);
             let wrote = self.write(context, now);
             if self.link.is_closed() {
                 let until = *self.linger.get_or_insert(now.instant + LINGER);
-                if self.output.is_empty() || until <= now.instant {
+                let written = self.output.is_empty() && !wrote;
+                if written || until <= now.instant {
                     return Poll::Ready(());
                 }
                 next = Some(next.map_or(until, |next| next.min(until)));
@@ -129,6 +130,7 @@ impl LinkTask {
                 true
             }
             Poll::Ready(Ok(count)) => {
+                self.shared.traffic.received(count);
                 if count >= self.read_size {
                     self.read_size = (self.read_size * 4).min(MAX_READ);
                 } else if count < self.read_size / 8 {
@@ -149,6 +151,7 @@ impl LinkTask {
         match Pin::new(&mut self.socket).poll_write(context, &self.output) {
             Poll::Pending => false,
             Poll::Ready(Ok(count)) => {
+                self.shared.traffic.sent(count);
                 self.output.advance(count);
                 true
             }

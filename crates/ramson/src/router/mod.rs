@@ -6,39 +6,54 @@ mod clock;
 mod error;
 pub use error::RouterError;
 
+mod known;
+
 mod link;
 
 mod net;
 
 mod part;
 
+mod report;
+pub use report::RouterReport;
+
 mod seed;
 
 mod storage;
 
+#[cfg(test)]
+mod testing;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::task::Waker;
 use std::time::Duration;
 
 use ramson_crypto::Random;
 use ramson_router::Router;
-use ramson_wire::UnixTime;
+use ramson_sam::aio;
+use ramson_wire::{Instant, UnixTime};
 use tokio::net::TcpListener;
-use tokio::runtime::{Builder, Runtime};
-use tokio::sync::mpsc;
+use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
 
 use self::clock::Clock;
+use self::report::{RelayReport, Traffic};
 use self::seed::Seed;
 use self::storage::DataFolder;
 
 pub use ramson_router::{
-    DropReason, RouterConfig, RouterHandle, RouterStatus, TransitLimits, TunnelSettings,
+    DropReason, RelayCounters, RouterConfig, RouterHandle, RouterStatus, TransitLimits,
+    TunnelSettings,
 };
 
-/// How often it is looked at whether something is to be written.
+/// How often it is looked at whether the RouterInfo has changed.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
+/// How often the known RouterInfos are stored, the first time earlier.
+const STORE: Duration = Duration::from_secs(5 * 60);
+const FIRST_STORE: Duration = Duration::from_secs(60);
 
 /// How a router is run.
 #[derive(Debug, Clone)]
@@ -50,7 +65,8 @@ pub struct RouterSettings {
     /// Where connections are taken; if not said, any address with the published port, and without
     /// that nowhere.
     pub listen: Option<SocketAddr>,
-    /// A folder with RouterInfos to begin with.
+    /// RouterInfos to begin with: a folder, as i2pd or anybody lays it out, a zip file, or the
+    /// `routers.db` of another router.
     pub seed: Option<PathBuf>,
     /// Threads of its own: one for an application's router.
     pub threads: usize,
@@ -62,10 +78,23 @@ pub struct RouterSettings {
 pub struct RunningRouter {
     handle: RouterHandle,
     local: Option<SocketAddr>,
-    runtime: Option<Runtime>,
+    started: Instant,
+    reports: Vec<RelayReport>,
+    traffic: Arc<Traffic>,
+    _threads: Threads,
     services: Vec<AbortHandle>,
+    /// Nothing can be sent any more when all links have ended and this is gone, too.
+    alive: Option<net::Alive>,
     links: mpsc::Receiver<()>,
+    stored: watch::Receiver<u64>,
     seeded: usize,
+}
+
+/// What all tasks of a router have in common.
+#[derive(Debug, Clone)]
+struct Shared {
+    clock: Clock,
+    traffic: Arc<Traffic>,
 }
 
 impl RunningRouter {
@@ -83,12 +112,7 @@ impl RunningRouter {
             threads,
         } = settings;
         let folder = Arc::new(DataFolder::open(&data)?);
-        let runtime = Builder::new_multi_thread()
-            .worker_threads(threads.max(1))
-            .thread_name("ramson-router")
-            .enable_all()
-            .build()
-            .map_err(RouterError::Threads)?;
+        let (own_threads, runtime) = Threads::start(threads)?;
         let _inside = runtime.enter();
         let listener = match listen.or_else(|| config.published.map(any_address)) {
             Some(address) => Some(bind(address)?),
@@ -112,41 +136,66 @@ impl RunningRouter {
             handle,
         } = router;
         folder.write_info(&handle.router_info())?;
-        let clock = Clock::new(handle.clock());
+        let shared = Shared {
+            clock: Clock::new(handle.clock()),
+            traffic: Arc::default(),
+        };
 
         let (alive, links) = mpsc::channel(1);
-        runtime.spawn(part::drive(clock.clone(), move |now, waker| {
+        runtime.spawn(part::drive(shared.clock.clone(), move |now, waker| {
             (core.step(now), core.register(waker))
         }));
+        let mut reports = Vec::new();
         for mut relay in relays {
-            runtime.spawn(part::drive(clock.clone(), move |now, waker| {
-                (relay.step(now), relay.register(waker))
-            }));
+            let report = RelayReport::default();
+            reports.push(report.clone());
+            let step = move |now, waker: &Waker| {
+                let next = relay.step(now);
+                report.set(relay.counters());
+                (next, relay.register(waker))
+            };
+            runtime.spawn(part::drive(shared.clock.clone(), step));
         }
         let mut services = Vec::new();
-        let serve = net::serve(requests, source, clock.clone(), alive.clone());
-        services.push(runtime.spawn(serve).abort_handle());
+        let (tell_stored, stored) = watch::channel(0);
+        runtime.spawn(net::serve(
+            requests,
+            source,
+            shared.clone(),
+            Arc::clone(&folder),
+            tell_stored,
+            alive.downgrade(),
+        ));
         if let Some(listener) = listener {
-            let accept = net::accept(listener, handle.clone(), clock, alive);
+            let accept = net::accept(listener, handle.clone(), shared.clone(), alive.clone());
             services.push(runtime.spawn(accept).abort_handle());
         }
-        let keep = keep_house(folder, handle.clone());
-        services.push(runtime.spawn(keep).abort_handle());
-
         // Last: others may come while this is read.
-        let mut seeded = 0;
+        let known = folder.read_known()?;
+        if known.damaged > 0 {
+            tracing::warn!(damaged = known.damaged, "some known RouterInfos were lost");
+        }
+        let mut seeded = known.infos.len();
+        handle.seed(known.infos);
         if let Some(path) = seed {
             let seed = Seed::read(&path)?;
             tracing::debug!(skipped = seed.skipped, "read the seed");
-            seeded = seed.infos.len();
+            seeded += seed.infos.len();
             handle.seed(seed.infos);
         }
+        let keep = keep_house(folder, handle.clone());
+        services.push(runtime.spawn(keep).abort_handle());
         Ok(Self {
             handle,
             local,
-            runtime: Some(runtime),
+            started: now.instant,
+            reports,
+            traffic: shared.traffic,
+            _threads: own_threads,
             services,
+            alive: Some(alive),
             links,
+            stored,
             seeded,
         })
     }
@@ -166,25 +215,55 @@ impl RunningRouter {
         self.seeded
     }
 
+    /// A snapshot of all its parts.
+    pub fn report(&self) -> RouterReport {
+        let [received_bytes, sent_bytes] = self.traffic.totals();
+        RouterReport {
+            status: self.handle.status(),
+            relays: self.reports.iter().map(RelayReport::get).collect(),
+            received_bytes,
+            sent_bytes,
+            uptime: aio::now().saturating_since(self.started),
+            clock_offset_ms: self.handle.clock().offset_ms(),
+        }
+    }
+
     /// Ends it: nobody is let in any more, peers are told, and files are written. Waits for that at
     /// most `patience`.
     pub async fn stop(mut self, patience: Duration) {
         for service in self.services.drain(..) {
             service.abort();
         }
+        self.alive.take();
         self.handle.stop();
-        let _ = ramson_sam::aio::timeout_at(
-            ramson_sam::aio::now() + patience,
-            // All links have ended when nobody is left to send.
-            self.links.recv(),
-        )
-        .await;
+        self.stored.mark_unchanged();
+        self.handle.store_known_routers();
+        let end = aio::now() + patience;
+        let _ = aio::timeout_at(end, self.links.recv()).await;
+        let _ = aio::timeout_at(end, self.stored.changed()).await;
     }
 }
 
-impl Drop for RunningRouter {
+/// The router's own runtime.
+#[derive(Debug)]
+struct Threads(Option<Runtime>);
+
+impl Threads {
+    fn start(count: usize) -> Result<(Self, Handle), RouterError> {
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(count.max(1))
+            .thread_name("ramson-router")
+            .enable_all()
+            .build()
+            .map_err(RouterError::Threads)?;
+        let handle = runtime.handle().clone();
+        Ok((Self(Some(runtime)), handle))
+    }
+}
+
+impl Drop for Threads {
     fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
+        if let Some(runtime) = self.0.take() {
             // Also from within another runtime, which must not block.
             runtime.shutdown_background();
         }
@@ -194,8 +273,13 @@ impl Drop for RunningRouter {
 /// Writes what changed.
 async fn keep_house(folder: Arc<DataFolder>, handle: RouterHandle) {
     let mut written: UnixTime = handle.router_info().published();
+    let mut store = aio::now() + FIRST_STORE;
     loop {
         tokio::time::sleep(HOUSEKEEPING).await;
+        if store <= aio::now() {
+            store = aio::now() + STORE;
+            handle.store_known_routers();
+        }
         let info = handle.router_info();
         if info.published() == written {
             continue;
@@ -203,9 +287,8 @@ async fn keep_house(folder: Arc<DataFolder>, handle: RouterHandle) {
         written = info.published();
         let folder = Arc::clone(&folder);
         let write = move || folder.write_info(&info);
-        match tokio::task::spawn_blocking(write).await {
-            Ok(Err(error)) => tracing::error!(%error, "the RouterInfo was not written"),
-            Ok(Ok(())) | Err(_) => {}
+        if let Ok(Err(error)) = tokio::task::spawn_blocking(write).await {
+            tracing::error!(%error, "the RouterInfo was not written");
         }
     }
 }

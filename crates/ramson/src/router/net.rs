@@ -8,10 +8,11 @@ use std::time::Duration;
 use ramson_router::inbox::Inbox;
 use ramson_router::{LinkPart, RouterHandle, ShellRequest};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, watch};
 
 use super::clock::Clock;
-use super::link;
+use super::storage::DataFolder;
+use super::{Shared, link};
 
 /// How long a connection may take to come about.
 const DIAL_TIME: Duration = Duration::from_secs(10);
@@ -29,8 +30,10 @@ pub(super) type Alive = mpsc::Sender<()>;
 pub(super) async fn serve(
     requests: Inbox<ShellRequest>,
     source: Option<IpAddr>,
-    clock: Clock,
-    alive: Alive,
+    shared: Shared,
+    folder: Arc<DataFolder>,
+    stored: watch::Sender<u64>,
+    alive: mpsc::WeakSender<()>,
 ) {
     let places = Arc::new(Semaphore::new(MAX_DIALS));
     let mut batch = Vec::new();
@@ -51,16 +54,31 @@ pub(super) async fn serve(
             match request {
                 ShellRequest::Dial { address, link } => {
                     let place = Arc::clone(&places).acquire_owned().await;
-                    let (clock, alive) = (clock.clone(), alive.clone());
+                    // At the end nothing is dialled any more.
+                    let alive = alive.upgrade();
+                    let shared = shared.clone();
                     tokio::spawn(async move {
-                        let socket = tokio::time::timeout(DIAL_TIME, dial(address, source)).await;
+                        let dial = async {
+                            alive.as_ref()?;
+                            let dial = tokio::time::timeout(DIAL_TIME, dial(address, source));
+                            dial.await.ok()?.ok()
+                        };
+                        let socket = dial.await;
                         drop(place);
-                        if let Ok(Ok(socket)) = socket {
-                            link::run(*link, socket, clock).await;
-                        } else {
-                            give_up(*link, &clock).await;
+                        match socket {
+                            Some(socket) => link::run(*link, socket, shared).await,
+                            None => give_up(*link, &shared.clock).await,
                         }
                         drop(alive);
+                    });
+                }
+                ShellRequest::Store(infos) => {
+                    let (folder, stored) = (Arc::clone(&folder), stored.clone());
+                    tokio::task::spawn_blocking(move || {
+                        if let Err(error) = folder.write_known(&infos) {
+                            tracing::error!(%error, "the known RouterInfos were not stored");
+                        }
+                        stored.send_modify(|times| *times += 1);
                     });
                 }
             }
@@ -72,7 +90,7 @@ pub(super) async fn serve(
 pub(super) async fn accept(
     listener: TcpListener,
     handle: RouterHandle,
-    clock: Clock,
+    shared: Shared,
     alive: Alive,
 ) {
     loop {
@@ -86,11 +104,11 @@ pub(super) async fn accept(
         };
         let from = SocketAddr::new(from.ip().to_canonical(), from.port());
         if link::prepare(&socket).is_ok()
-            && let Ok(link) = handle.accept(from, clock.now())
+            && let Ok(link) = handle.accept(from, shared.clock.now())
         {
-            let (clock, alive) = (clock.clone(), alive.clone());
+            let (shared, alive) = (shared.clone(), alive.clone());
             tokio::spawn(async move {
-                link::run(link, socket, clock).await;
+                link::run(link, socket, shared).await;
                 drop(alive);
             });
         }

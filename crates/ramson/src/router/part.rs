@@ -77,3 +77,96 @@ impl Alarm {
         fired
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::{Arc, Mutex};
+
+    use ramson_router::inbox::Inbox;
+    use tokio::sync::mpsc;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_part_is_woken_by_its_inbox_and_takes_all_of_it() {
+        let inbox = Inbox::new(1000);
+        let sender = inbox.sender(1000);
+        let (done, mut told) = mpsc::unbounded_channel();
+        let mut batch = Vec::new();
+        tokio::spawn(drive(Clock::default(), move |_, waker| {
+            inbox.take(10, &mut batch);
+            for message in batch.drain(..) {
+                done.send(message).unwrap();
+            }
+            (None, inbox.register(waker))
+        }));
+        for round in 0..3 {
+            // More than all steps of one turn take.
+            for message in 0..500 {
+                sender.post(round * 500 + message).unwrap();
+            }
+            for message in 0..500 {
+                assert_eq!(told.recv().await, Some(round * 500 + message));
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_part_is_called_when_its_time_comes() {
+        let (done, mut told) = mpsc::unbounded_channel();
+        let mut wanted = None;
+        tokio::spawn(drive(Clock::default(), move |now, _| {
+            let due = wanted.is_none_or(|wanted| wanted <= now.instant);
+            if due {
+                wanted = Some(now.instant + std::time::Duration::from_millis(1));
+                done.send(()).unwrap();
+            }
+            (wanted, false)
+        }));
+        for _ in 0..20 {
+            told.recv().await.unwrap();
+        }
+    }
+
+    /// A part that never has enough does not keep others from their work.
+    #[tokio::test]
+    async fn a_busy_part_lets_others_have_their_turn() {
+        let steps = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&steps);
+        tokio::spawn(drive(Clock::default(), move |now, _| {
+            count.fetch_add(1, Ordering::Relaxed);
+            (Some(now.instant), true)
+        }));
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+        assert!(steps.load(Ordering::Relaxed) >= STEPS);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_alarm_that_comes_later_is_not_set_anew() {
+        let at = |millis: u64| Some(Instant::from_micros(millis * 1000));
+        let zero = Instant::ZERO;
+        let began = tokio::time::Instant::now();
+        let alarm = Mutex::new(Alarm::new());
+        let fires = async |next, now| {
+            poll_fn(|context| alarm.lock().unwrap().poll(next, now, context)).await;
+            began.elapsed().as_millis()
+        };
+        let waits = |next| {
+            let waker = Waker::noop();
+            let mut context = Context::from_waker(waker);
+            let poll = alarm.lock().unwrap().poll(next, zero, &mut context);
+            assert!(poll.is_pending());
+        };
+        assert_eq!(fires(at(0), zero).await, 0);
+        waits(None);
+        waits(at(100));
+        // Earlier: set anew.
+        waits(at(50));
+        // Later: the alarm of before fires, once.
+        assert_eq!(fires(at(200), zero).await, 50);
+        assert_eq!(fires(at(200), Instant::from_micros(50_000)).await, 200);
+    }
+}

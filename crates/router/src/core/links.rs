@@ -126,6 +126,11 @@ impl Links {
             .is_some_and(|handle| handle.send(message, Priority::Control, now.instant).is_ok())
     }
 
+    /// Asks the shell for something that can be asked for again.
+    pub(crate) fn ask_shell(&self, request: ShellRequest) {
+        let _ = self.shell.post(request);
+    }
+
     pub(crate) fn is_linked(&self, router: &RouterHash) -> bool {
         self.peers
             .get(router)

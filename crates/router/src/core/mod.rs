@@ -111,6 +111,8 @@ pub(crate) enum CoreMessage {
     TunnelExpired(TunnelId),
     /// RouterInfos to begin with, or those from our own disk.
     Seed(Vec<Verified<RouterInfo>>),
+    /// The shell wants to store what is known.
+    Known,
     /// Ask the floodfills for a router's RouterInfo.
     LookUp {
         router: RouterHash,
@@ -135,6 +137,8 @@ pub enum ShellRequest {
         /// The link.
         link: Box<LinkPart>,
     },
+    /// Store these RouterInfos, all that are known: somebody asked for them.
+    Store(Vec<Verified<RouterInfo>>),
 }
 
 /// Where a message to ourselves came from.
@@ -310,8 +314,15 @@ impl Core {
                     self.netdb.seed_router(info, now);
                 }
             }
+            CoreMessage::Known => {
+                let known = self.netdb.routers().map(|(_, info)| info.clone()).collect();
+                self.links.ask_shell(ShellRequest::Store(known));
+            }
             CoreMessage::LookUp { router, reply } => self.look_up_for(router, reply, now),
-            CoreMessage::Limits(limits) => self.config.transit = limits,
+            CoreMessage::Limits(limits) => {
+                self.config.transit = limits;
+                self.relays.post_rate(limits.rate_bytes_per_s);
+            }
             CoreMessage::Drain => self.draining = true,
             CoreMessage::Stop => self.links.close_all(TerminationReason::Shutdown),
         }

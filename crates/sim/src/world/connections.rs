@@ -29,6 +29,8 @@ impl World {
                 ShellRequest::Dial { address, link } => {
                     self.dial(node, address, Speaker::Router(link));
                 }
+                // Simulated routers have no disk.
+                ShellRequest::Store(_) => {}
             }
         }
         self.schedule_woken(self.now);

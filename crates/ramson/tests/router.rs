@@ -1,0 +1,175 @@
+//! Whole routers on loopback.
+
+#![cfg(feature = "router")]
+#![allow(clippy::unwrap_used)]
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use ramson::router::{RouterConfig, RouterError, RouterReport, RouterSettings, RunningRouter};
+use ramson_wire::{RouterHash, RouterInfo};
+
+/// Network ids of tests are nobody else's.
+const NETWORK: u8 = 251;
+
+fn settings(folder: &Path, name: &str) -> RouterSettings {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    RouterSettings {
+        config: RouterConfig {
+            network_id: NETWORK,
+            published: Some(address),
+            allow_local: true,
+            allow_same_network: true,
+            ..RouterConfig::default()
+        },
+        data: folder.join(name),
+        listen: Some(address),
+        seed: None,
+        threads: 1,
+    }
+}
+
+/// Looks at a router until it is as wanted.
+async fn until(router: &RunningRouter, what: &str, wanted: impl Fn(&RouterReport) -> bool) {
+    let began = Instant::now();
+    while !wanted(&router.report()) {
+        let report = router.report();
+        assert!(
+            began.elapsed() < Duration::from_secs(60),
+            "{what}: {report:?}"
+        );
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+fn read_info(folder: &Path, name: &str) -> RouterInfo {
+    let bytes = std::fs::read(folder.join(name).join("router.info")).unwrap();
+    let info = RouterInfo::from_bytes(&bytes).unwrap();
+    info.verify().unwrap().into_inner()
+}
+
+/// Which routers the file of known ones names, wherever they stand in it.
+fn stored(folder: &Path, name: &str, among: &[RouterInfo]) -> Vec<RouterHash> {
+    let bytes = std::fs::read(folder.join(name).join("routers.db")).unwrap();
+    let is_there = |info: &&RouterInfo| {
+        let identity = info.identity().as_bytes();
+        bytes
+            .windows(identity.len())
+            .any(|window| window == identity)
+    };
+    among
+        .iter()
+        .filter(is_there)
+        .map(RouterInfo::hash)
+        .collect()
+}
+
+#[tokio::test]
+async fn routers_find_each_other_through_a_floodfill_and_remember() {
+    let temp = tempfile::tempdir().unwrap();
+    let folder = temp.path();
+    let mut hub = settings(folder, "hub");
+    hub.config.floodfill = true;
+    let hub = RunningRouter::start(hub).unwrap();
+    assert_eq!(hub.seeded(), 0);
+
+    // All that they know is the floodfill.
+    let seeded = |name: &str| RouterSettings {
+        seed: Some(folder.join("hub/router.info")),
+        ..settings(folder, name)
+    };
+    let one = RunningRouter::start(seeded("one")).unwrap();
+    let other = RunningRouter::start(seeded("other")).unwrap();
+    assert_eq!((one.seeded(), other.seeded()), (1, 1));
+    until(&hub, "the hub has links", |hub| hub.status.links == 2).await;
+    for router in [&one, &other] {
+        until(router, "knows both others", |it| it.status.routers == 2).await;
+    }
+    let infos = ["hub", "one", "other"].map(|name| read_info(folder, name));
+    assert_eq!(infos[1].hash(), one.handle().hash());
+
+    let patience = Duration::from_secs(10);
+    let began = Instant::now();
+    other.stop(patience).await;
+    assert!(began.elapsed() < patience, "stopped by the deadline");
+    until(&hub, "the link is gone", |hub| hub.status.links == 1).await;
+    let known = stored(folder, "other", &infos);
+    assert_eq!(known, [infos[0].hash(), infos[1].hash()]);
+
+    // It comes back as who it was, with what it knew.
+    let other = RunningRouter::start(settings(folder, "other")).unwrap();
+    assert_eq!(other.handle().hash(), infos[2].hash());
+    assert_eq!(other.seeded(), 2);
+    until(&other, "links again", |other| other.status.links > 0).await;
+    let report = other.report();
+    assert!(report.received_bytes > 0 && report.sent_bytes > 0);
+}
+
+#[tokio::test]
+async fn a_port_or_a_folder_in_use_is_an_error() {
+    let temp = tempfile::tempdir().unwrap();
+    let router = RunningRouter::start(settings(temp.path(), "a")).unwrap();
+    let again = RunningRouter::start(settings(temp.path(), "a")).unwrap_err();
+    assert!(matches!(
+        again,
+        RouterError::KeyFile(ramson::Error::KeyInUse { .. })
+    ));
+    assert!(!again.to_string().contains("router.keys") && again.detail().contains("router.keys"));
+
+    let taken = RouterSettings {
+        listen: router.local_addr(),
+        ..settings(temp.path(), "b")
+    };
+    let taken = RunningRouter::start(taken).unwrap_err();
+    assert!(matches!(taken, RouterError::Listen { .. }));
+    assert!(!taken.to_string().contains("127.0.0.1") && taken.detail().contains("127.0.0.1"));
+
+    // Gone with its last word.
+    drop(router);
+    let began = Instant::now();
+    while RunningRouter::start(settings(temp.path(), "a")).is_err() {
+        assert!(began.elapsed() < Duration::from_secs(30));
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_seed_that_is_not_there_is_an_error() {
+    let temp = tempfile::tempdir().unwrap();
+    let lost = RouterSettings {
+        seed: Some(temp.path().join("none")),
+        ..settings(temp.path(), "a")
+    };
+    let error = RunningRouter::start(lost).unwrap_err();
+    assert!(matches!(error, RouterError::File { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn connections_that_say_nothing_or_nonsense_end() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let temp = tempfile::tempdir().unwrap();
+    let router = RunningRouter::start(settings(temp.path(), "a")).unwrap();
+    let address = router.local_addr().unwrap();
+    let mut clients = Vec::new();
+    for index in 0..40 {
+        let mut client = tokio::net::TcpStream::connect(address).await.unwrap();
+        if index % 2 == 0 {
+            let _ = client.write_all(&[0x55; 5000]).await;
+        }
+        clients.push(client);
+    }
+    // More than one source may have half open: some were closed at once, the others when their
+    // nonsense was read; those that are silent have the time of a handshake.
+    for (index, mut client) in clients.into_iter().enumerate() {
+        if index % 2 == 0 {
+            let mut rest = Vec::new();
+            let read = client.read_to_end(&mut rest);
+            let _ = tokio::time::timeout(Duration::from_secs(60), read)
+                .await
+                .unwrap();
+            assert!(rest.is_empty());
+        }
+    }
+    assert_eq!(router.report().status.links, 0);
+}
