@@ -19,12 +19,16 @@ use ramson_wire::{
 
 /// A record of a short tunnel build.
 const BUILD_RECORD_LEN: usize = 218;
+/// How many records a usual one has.
+const BUILD_RECORDS: u8 = 4;
+/// Genuine requests cost who sends them as much as the target, so there are fewer of them.
+const GENUINE_ONE_IN: u64 = 8;
 
 /// What a hostile machine does to a router.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Attack {
-    /// Asks for tunnels without end: every second request is genuine, the others cost the router
-    /// an agreement for nothing.
+    /// Asks for tunnels without end: some requests are genuine, the others cost the router an
+    /// agreement for nothing.
     Builds,
     /// Publishes RouterInfos whose signatures do not hold.
     BadStores,
@@ -190,7 +194,15 @@ impl HostileLink {
 
     fn message(&mut self, now: Now) -> LinkMessage {
         let (kind, body) = match self.attack {
-            Attack::Builds => (MessageType::ShortTunnelBuild, self.build(now.unix)),
+            Attack::Builds => {
+                let genuine = self.random.below(GENUINE_ONE_IN) == 0;
+                let body = if genuine {
+                    self.build(now.unix)
+                } else {
+                    self.damaged_build()
+                };
+                (MessageType::ShortTunnelBuild, body)
+            }
             Attack::BadStores => (MessageType::DatabaseStore, self.bad_store()),
             Attack::LookUps => (MessageType::DatabaseLookup, self.look_up()),
             Attack::Noise | Attack::Garbage | Attack::Silence => {
@@ -227,14 +239,19 @@ impl HostileLink {
         };
         let id = self.random.u32();
         let (_, body) = PendingBuild::start(&[hop], path, id, &mut self.random, now).ok()?;
-        let mut body = BytesMut::from(&body[..]);
-        if self.random.below(2) == 0 {
-            // No record opens any more, which shows only after the work.
-            let (_, records) = body.split_first_mut()?;
-            for record in records.chunks_exact_mut(BUILD_RECORD_LEN) {
-                *record.last_mut()? ^= 1;
-            }
-        }
+        Some(BytesMut::from(&body[..]))
+    }
+
+    /// What looks like a tunnel through the target until the work is done.
+    fn damaged_build(&mut self) -> Option<BytesMut> {
+        let records = usize::from(BUILD_RECORDS) * BUILD_RECORD_LEN;
+        let mut body = BytesMut::zeroed(1 + records);
+        self.random.fill(&mut body);
+        let (count, records) = body.split_first_mut()?;
+        *count = BUILD_RECORDS;
+        let name = self.target.hash();
+        let (name, _) = name.0.split_first_chunk::<16>()?;
+        *records.first_chunk_mut::<16>()? = *name;
         Some(body)
     }
 
@@ -245,7 +262,7 @@ impl HostileLink {
         let padding = self.random.bytes::<32>();
         bytes.get_mut(32..64)?.copy_from_slice(&padding);
         let info = RouterInfo::from_bytes(&bytes).ok()?;
-        let gzip = info.to_gzip();
+        let gzip = ramson_wire::gzip::store(info.as_bytes())?;
         let store = DatabaseStore {
             key: info.hash().0,
             reply: Some(StoreReply {

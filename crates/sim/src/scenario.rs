@@ -30,8 +30,10 @@ mod surveys;
 use self::checks::Checks;
 use self::surveys::Surveys;
 
-/// Routers that all others know when they begin.
+/// Routers that all others know when they begin, at least.
 const SEEDS: usize = 3;
+/// And one for so many: nobody has links with all of a large network.
+const ROUTERS_FOR_SEED: usize = 200;
 /// The others begin within this time.
 const STARTS: Duration = Duration::from_secs(5);
 /// How long a network has to come up, or to recover, before it is measured.
@@ -204,14 +206,15 @@ pub fn run(options: &Options) -> Report {
         *start = options.seed.to_le_bytes();
     }
     let mut random = Random::from_seed(seed);
+    let seeds = SEEDS.max(options.routers / ROUTERS_FOR_SEED);
     let routers: Vec<NodeId> = (0..options.routers)
         .map(|number| {
-            let mut settings = usual(number, &mut random);
+            let mut settings = usual(number, seeds, &mut random);
             script.router(number, &mut settings, &mut random);
             world.add(settings)
         })
         .collect();
-    let seeds: Vec<NodeId> = routers.iter().copied().take(SEEDS).collect();
+    let seeds: Vec<NodeId> = routers.iter().copied().take(seeds).collect();
     let mut network = Network {
         world,
         seeds,
@@ -223,7 +226,10 @@ pub fn run(options: &Options) -> Report {
     for seed in &network.seeds {
         network.world.introduce(*seed, &network.seeds);
     }
-    let mut starts = start_times(&network.routers, &mut random);
+    let mut starts = start_times(
+        network.routers.get(network.seeds.len()..).unwrap_or(&[]),
+        &mut random,
+    );
 
     let mut checks = Checks::new(script.is_honest(), script.has_good_clocks(), capacity);
     let mut surveys = Surveys::new(random.fork("look-ups"));
@@ -253,13 +259,13 @@ pub fn run(options: &Options) -> Report {
 
 /// A router as most are: every eighth is a floodfill, and one in seven of the others cannot be
 /// reached.
-fn usual(number: usize, random: &mut Random) -> NodeSettings {
+fn usual(number: usize, seeds: usize, random: &mut Random) -> NodeSettings {
     let mut settings = NodeSettings {
         uplink_bytes_per_s: random.range(250_000..8_000_000),
         ..NodeSettings::default()
     };
     let drawn = random.below(7);
-    settings.config.floodfill = number < SEEDS || number.is_multiple_of(8);
+    settings.config.floodfill = number < seeds || number.is_multiple_of(8);
     settings.reachable = settings.config.floodfill || drawn > 0;
     if settings.config.floodfill {
         settings.config.max_routers = 5_000;
@@ -268,12 +274,11 @@ fn usual(number: usize, random: &mut Random) -> NodeSettings {
     settings
 }
 
-/// When each router begins but the seeds, the first last.
+/// When each of these routers begins, the first last.
 fn start_times(routers: &[NodeId], random: &mut Random) -> Vec<(Duration, NodeId)> {
     let span = u64::try_from(STARTS.as_micros()).unwrap_or(u64::MAX);
     let mut starts: Vec<(Duration, NodeId)> = routers
         .iter()
-        .skip(SEEDS)
         .map(|router| (Duration::from_micros(random.below(span)), *router))
         .collect();
     starts.sort_unstable();

@@ -1,5 +1,5 @@
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::{BufMut, Bytes};
 use ramson_crypto::SigningKey;
@@ -30,6 +30,8 @@ struct Parts {
     options: Mapping,
     /// Where the signature begins.
     signed_len: usize,
+    /// The gzip form, once it was asked for: floodfills send it again and again.
+    gzip: OnceLock<Vec<u8>>,
     /// The signature was found good before.
     #[cfg(feature = "simulation")]
     verified: std::sync::atomic::AtomicBool,
@@ -92,6 +94,7 @@ impl RouterInfo {
             addresses,
             options,
             signed_len,
+            gzip: OnceLock::new(),
             #[cfg(feature = "simulation")]
             verified: std::sync::atomic::AtomicBool::new(false),
         });
@@ -106,6 +109,10 @@ impl RouterInfo {
     ///
     /// [`DecodeError::Gzip`], otherwise as [`RouterInfo::from_bytes`].
     pub fn from_gzip(bytes: &[u8]) -> Result<Self, DecodeError> {
+        #[cfg(feature = "simulation")]
+        if let Some(known) = intern::known_gzip(bytes) {
+            return Ok(Self(known));
+        }
         Self::from_bytes(&gzip::decompress(bytes, Self::MAX_LEN)?)
     }
 
@@ -142,9 +149,15 @@ impl RouterInfo {
         &self.0.bytes
     }
 
-    /// Returns the gzip form for a DatabaseStore.
+    /// Returns the gzip form for a DatabaseStore; it is made once.
     pub fn to_gzip(&self) -> Vec<u8> {
-        gzip::compress(&self.0.bytes)
+        let gzip = self.0.gzip.get_or_init(|| {
+            let gzip = gzip::compress(&self.0.bytes);
+            #[cfg(feature = "simulation")]
+            intern::remember_gzip(&self.0, &gzip);
+            gzip
+        });
+        gzip.clone()
     }
 
     /// Returns who published it.

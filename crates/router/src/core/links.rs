@@ -26,6 +26,8 @@ const MAX_BACKOFF: Duration = Duration::from_secs(10 * 60);
 const FORGET: Duration = Duration::from_secs(15 * 60);
 /// Links that come up within this of each other were dialled at once.
 const AT_ONCE: Duration = Duration::from_secs(10);
+/// A link that we dialled and that ends so soon counts as a dial that failed.
+const BRIEF: Duration = Duration::from_secs(5);
 /// Links kept with one router.
 const MAX_LINKS_OF_ONE: usize = 3;
 /// Queues that are kept for routers, linked or not.
@@ -254,7 +256,6 @@ impl Links {
                 .commands
                 .post(LinkCommand::Close(TerminationReason::Normal));
         }
-        peer.failures = 0;
         peer.retry_at = Instant::ZERO;
         peer.attach(handle);
         self.count();
@@ -272,14 +273,21 @@ impl Links {
             return false;
         };
         peer.used = now.instant;
-        if peer.links.iter().any(|link| link.id == id) {
-            peer.links.retain(|link| link.id != id);
+        if let Some(at) = peer.links.iter().position(|link| link.id == id) {
+            let link = peer.links.remove(at);
             let handle = peer.handle.clone();
-            let wanted = if peer.links.is_empty() {
-                handle.detach(id)
-            } else {
+            let brief = now.instant.saturating_since(link.since) < BRIEF;
+            let wanted = if !peer.links.is_empty() {
                 peer.attach(handle);
                 false
+            } else if brief && !link.incoming {
+                // It has no room for us, most likely, or does not like us.
+                handle.detach(id);
+                peer.back_off(&mut self.random, now);
+                false
+            } else {
+                peer.failures = 0;
+                handle.detach(id)
             };
             self.count();
             return wanted;
@@ -288,15 +296,7 @@ impl Links {
             peer.dialing = None;
             self.dials_failed += 1;
             tracing::debug!(?why, "dial failed");
-            peer.failures = peer.failures.saturating_add(1);
-            let doubled =
-                FIRST_BACKOFF.saturating_mul(1 << peer.failures.saturating_sub(1).min(10));
-            // Two routers that dial each other at the same time must not do so again.
-            let jitter = Duration::from_millis(self.random.below(2000));
-            peer.retry_at = now.instant + doubled.min(MAX_BACKOFF) + jitter;
-            if peer.links.is_empty() {
-                peer.handle.give_up();
-            }
+            peer.back_off(&mut self.random, now);
         }
         false
     }
@@ -354,6 +354,18 @@ impl Links {
 }
 
 impl Peer {
+    /// The next dial has to wait, longer each time; without a link, nothing waits for it.
+    fn back_off(&mut self, random: &mut Random, now: Now) {
+        self.failures = self.failures.saturating_add(1);
+        let doubled = FIRST_BACKOFF.saturating_mul(1 << self.failures.saturating_sub(1).min(10));
+        // Two routers that dial each other at the same time must not do so again.
+        let jitter = Duration::from_millis(random.below(2000));
+        self.retry_at = now.instant + doubled.min(MAX_BACKOFF) + jitter;
+        if self.links.is_empty() {
+            self.handle.give_up();
+        }
+    }
+
     /// Has the last link carry our messages.
     fn attach(&self, handle: PeerHandle) {
         if let Some(active) = self.links.last() {

@@ -10,8 +10,9 @@ use crate::node::NodeId;
 
 /// How often it is looked at.
 const EVERY: Duration = Duration::from_secs(1);
-/// What a router tells of itself may be behind by this many looks.
-const PATIENCE: u32 = 5;
+/// What a router tells of itself may be behind by this many looks: links come and go between what
+/// it tells and what is there.
+const PATIENCE: u32 = 20;
 /// One write may go beyond what a pipe holds.
 const ONE_WRITE: usize = 128 * 1024;
 /// Steps of one router in a second, above which it runs in a circle.

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use ramson_crypto::Random;
 
-use super::{Network, SEEDS, Script};
+use super::{Network, Script};
 use crate::node::NodeId;
 
 const FROM: Duration = Duration::from_secs(40);
@@ -48,8 +48,8 @@ impl Script for Churn {
         for router in network.routers.clone() {
             // Ten ticks a second.
             let leaves = random.below(60_000) < PERCENT_A_MINUTE;
-            // One of the seeds has to be there for those who come back.
-            let stays = router.index() < SEEDS;
+            // The seeds have to be there for those who come back.
+            let stays = network.seeds.contains(&router);
             if !leaves || stays || !network.world.is_running(router) {
                 continue;
             }

@@ -16,12 +16,18 @@ const FIRST_SWEEP: usize = 1024;
 struct Known {
     /// By the signature's last bytes and the length, which are as good as random.
     parts: BTreeMap<(u64, usize), Weak<Parts>>,
+    /// The same by the gzip form, which ends with a checksum.
+    zipped: BTreeMap<(u64, usize), Weak<Parts>>,
     sweep_at: usize,
 }
 
 thread_local! {
     static KNOWN: RefCell<Known> = const {
-        RefCell::new(Known { parts: BTreeMap::new(), sweep_at: FIRST_SWEEP })
+        RefCell::new(Known {
+            parts: BTreeMap::new(),
+            zipped: BTreeMap::new(),
+            sweep_at: FIRST_SWEEP,
+        })
     };
 }
 
@@ -38,6 +44,23 @@ pub(super) fn known(bytes: &[u8]) -> Option<Arc<Parts>> {
     })
 }
 
+/// The RouterInfo of which this is the gzip form, if somebody has it.
+pub(super) fn known_gzip(bytes: &[u8]) -> Option<Arc<Parts>> {
+    KNOWN.with_borrow(|known| {
+        let parts = known.zipped.get(&key(bytes))?.upgrade()?;
+        let same = parts.gzip.get().is_some_and(|gzip| gzip == bytes);
+        same.then_some(parts)
+    })
+}
+
+/// Keeps a RouterInfo for the next who decodes its gzip form.
+pub(super) fn remember_gzip(parts: &Arc<Parts>, gzip: &[u8]) {
+    if simulation::is_enabled() {
+        let parts = Arc::downgrade(parts);
+        KNOWN.with_borrow_mut(|known| known.zipped.insert(key(gzip), parts));
+    }
+}
+
 /// Keeps a RouterInfo for the next who decodes its bytes.
 pub(super) fn remember(parts: &Arc<Parts>) {
     if !simulation::is_enabled() {
@@ -46,6 +69,7 @@ pub(super) fn remember(parts: &Arc<Parts>) {
     KNOWN.with_borrow_mut(|known| {
         if known.parts.len() >= known.sweep_at {
             known.parts.retain(|_, parts| parts.strong_count() > 0);
+            known.zipped.retain(|_, parts| parts.strong_count() > 0);
             known.sweep_at = (known.parts.len() * 2).max(FIRST_SWEEP);
         }
         known.parts.insert(key(&parts.bytes), Arc::downgrade(parts));
@@ -93,6 +117,8 @@ mod tests {
         let one = RouterInfo::from_bytes(&bytes).unwrap().verify().unwrap();
         let two = RouterInfo::from_bytes(&bytes).unwrap().verify().unwrap();
         assert_eq!(one.as_bytes().as_ptr(), two.as_bytes().as_ptr());
+        let zipped = RouterInfo::from_gzip(&one.to_gzip()).unwrap();
+        assert_eq!(one.as_bytes().as_ptr(), zipped.as_bytes().as_ptr());
         let expected = Work {
             verified: 2,
             ..Work::default()
