@@ -33,8 +33,8 @@ use self::surveys::Surveys;
 /// Routers that all others know when they begin, at least.
 const SEEDS: usize = 3;
 /// And one for so many: nobody has links with all of a large network.
-const ROUTERS_FOR_SEED: usize = 200;
-/// The others begin within this time.
+const ROUTERS_FOR_SEED: usize = 100;
+/// The others begin within this time, for each thousand begun.
 const STARTS: Duration = Duration::from_secs(5);
 /// How long a network has to come up, or to recover, before it is measured.
 const SETTLE: Duration = Duration::from_secs(60);
@@ -276,7 +276,8 @@ fn usual(number: usize, seeds: usize, random: &mut Random) -> NodeSettings {
 
 /// When each of these routers begins, the first last.
 fn start_times(routers: &[NodeId], random: &mut Random) -> Vec<(Duration, NodeId)> {
-    let span = u64::try_from(STARTS.as_micros()).unwrap_or(u64::MAX);
+    let thousands = routers.len().div_ceil(1000) as u64;
+    let span = u64::try_from(STARTS.as_micros()).unwrap_or(u64::MAX) * thousands;
     let mut starts: Vec<(Duration, NodeId)> = routers
         .iter()
         .map(|router| (Duration::from_micros(random.below(span)), *router))
