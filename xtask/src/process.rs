@@ -16,7 +16,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal, waitid,
+};
+
+/// How long a process may take to stand still after SIGSTOP.
+const HALT_WITHIN: Duration = Duration::from_secs(10);
 
 /// A running (or ended) program of ours; dropping it kills it.
 #[derive(Debug)]
@@ -101,6 +106,33 @@ impl Process {
             Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
             Err(error) => Err(anyhow!(error).context(format!("cannot signal pid {}", self.pid))),
         }
+    }
+
+    /// Halts the process and returns once all its threads stand still: the signal alone stops each
+    /// of them at some later moment, and on a crowded machine some answer until then.
+    ///
+    /// # Errors
+    /// When the system refuses, or the process has ended or does not stop.
+    pub fn suspend(&self) -> Result<()> {
+        self.signal(Signal::STOP)?;
+        let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw);
+        let pid = pid.with_context(|| format!("process id {} out of range", self.pid))?;
+        let options = WaitIdOptions::STOPPED | WaitIdOptions::NOHANG;
+        let deadline = Instant::now() + HALT_WITHIN;
+        while waitid(WaitId::Pid(pid), options)
+            .with_context(|| format!("cannot wait for pid {} to stop", self.pid))?
+            .is_none()
+        {
+            if Instant::now() >= deadline {
+                bail!(
+                    "pid {} runs on {} s after SIGSTOP",
+                    self.pid,
+                    HALT_WITHIN.as_secs()
+                );
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        Ok(())
     }
 
     /// Waits at most `timeout` for the end and returns the exit status if it came.
@@ -228,6 +260,20 @@ mod tests {
 
     fn sleeper() -> Process {
         Process::spawn(&["sleep".into(), "60".into()], Path::new("/dev/null")).unwrap()
+    }
+
+    #[test]
+    fn stands_still_once_suspended_each_time() {
+        let process = sleeper();
+        for _ in 0..2 {
+            process.suspend().unwrap();
+            let stat = std::fs::read_to_string(format!("/proc/{}/stat", process.pid())).unwrap();
+            let (_, state) = stat.rsplit_once(") ").unwrap();
+            assert!(state.starts_with('T'), "{stat}");
+            process.signal(Signal::CONT).unwrap();
+        }
+        process.end(Duration::ZERO);
+        assert!(process.suspend().is_err(), "an ended process cannot halt");
     }
 
     #[test]

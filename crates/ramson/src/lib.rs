@@ -67,3 +67,24 @@ pub use ramson_wire::{
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
 struct Readme;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Like the types of `std` and tokio, ours cross threads by value and by reference.
+    #[test]
+    fn handles_are_send_and_sync() {
+        fn both<T: Send + Sync>() {}
+        both::<I2p>();
+        both::<Session>();
+        both::<Stream>();
+        both::<StreamReader>();
+        both::<StreamWriter>();
+        both::<Listener>();
+        both::<DatagramSocket>();
+        both::<Events>();
+        both::<StatusWatch>();
+        both::<Error>();
+    }
+}

@@ -14,7 +14,7 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use crate::Error;
 use crate::sam::{Generation, StreamGuard};
 
-type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send + Sync>>;
 
 /// A connection to a peer on I2P: ordered, reliable bytes both ways, like TCP.
 ///
@@ -141,7 +141,9 @@ impl Stream {
     ///
     /// Done at once for accepted streams and on routers that wait for the peer in `connect`. On
     /// others (i2pd) it waits for the first byte from the peer, which stays to be read: where the
-    /// peer speaks second, write first.
+    /// peer speaks second, write first. i2pd ends a new stream before anything of it has left when
+    /// the session's other streams to that peer keep it busy; here that is
+    /// [`Error::PeerRefused`], and connecting again is right.
     ///
     /// # Errors
     ///

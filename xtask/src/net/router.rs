@@ -238,16 +238,16 @@ impl RouterProcess {
     }
 
     pub(super) fn suspend(&self) -> Result<()> {
-        self.signal(Signal::STOP)
+        self.running(Process::suspend)
     }
 
     pub(super) fn resume(&self) -> Result<()> {
-        self.signal(Signal::CONT)
+        self.running(|process| process.signal(Signal::CONT))
     }
 
-    fn signal(&self, signal: Signal) -> Result<()> {
+    fn running(&self, act: impl FnOnce(&Process) -> Result<()>) -> Result<()> {
         match self.lock().as_ref() {
-            Some(process) => process.signal(signal),
+            Some(process) => act(process),
             None => bail!("router {} does not run", self.index),
         }
     }
@@ -307,7 +307,7 @@ impl RouterProcess {
 pub(super) fn end_all(routers: &[RouterProcess], grace: Duration) {
     let deadline = Instant::now() + grace;
     for router in routers {
-        router.signal(Signal::TERM).ok();
+        router.running(|process| process.signal(Signal::TERM)).ok();
         router.resume().ok();
     }
     for router in routers {
