@@ -1,6 +1,7 @@
 //! The control plane: netDb, links, tunnel building, the own RouterInfo. Bulk traffic never comes
 //! here.
 
+mod answers;
 mod clock;
 mod floodfill;
 mod garlic;
@@ -24,6 +25,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use ramson_crypto::Random;
 use ramson_proto::Now;
 use ramson_proto::ntcp2::{CloseReason, LinkMessage};
+use ramson_proto::tunnel::DuplicateFilter;
 use ramson_proto::tunnel::build::BuildKind;
 use ramson_wire::i2np::TunnelGateway;
 use ramson_wire::ntcp2::TerminationReason;
@@ -32,6 +34,7 @@ use ramson_wire::{
     Verified,
 };
 
+use self::answers::Answers;
 use self::clock::ClockWatch;
 use self::links::{Links, Wanted};
 use self::lookups::Lookups;
@@ -165,6 +168,8 @@ pub struct Core {
     tunnels: Tunnels,
     lookups: Lookups,
     publisher: Publisher,
+    answers: Answers,
+    garlic_seen: DuplicateFilter,
     quotas: Quotas,
     relays: RelaySenders,
     inbox: Inbox<CoreMessage>,
@@ -204,6 +209,8 @@ impl Core {
             tunnels: Tunnels::new(config.exploratory),
             lookups: Lookups::new(us),
             publisher: Publisher::default(),
+            answers: Answers::default(),
+            garlic_seen: garlic::filter(&mut random),
             quotas: Quotas::default(),
             config,
             random,

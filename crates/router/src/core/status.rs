@@ -34,6 +34,8 @@ pub enum DropReason {
     BuildTime,
     /// A garlic message that cannot be opened.
     Garlic,
+    /// A garlic message that was seen before.
+    GarlicReplay,
     /// An entry that was not stored.
     StoreRefused,
     /// A look-up of somebody who does not ask a floodfill.

@@ -256,30 +256,22 @@ impl Core {
                 },
                 None,
             ),
-            Way::Outbound => {
-                let reply = self
-                    .tunnels
-                    .inbound
-                    .iter()
-                    .filter(|it| it.expires > now.instant + BUILD_TIMEOUT)
-                    .max_by_key(|it| it.tests.passed);
-                match reply {
-                    Some(reply) => (
-                        BuildPath::Outbound {
-                            reply_gateway: reply.gateway,
-                            reply_tunnel: reply.gateway_tunnel,
-                        },
-                        None,
-                    ),
-                    None => (
-                        BuildPath::Outbound {
-                            reply_gateway: us,
-                            reply_tunnel: receive,
-                        },
-                        Some(receive),
-                    ),
-                }
-            }
+            Way::Outbound => match self.best_inbound(now) {
+                Some((reply_gateway, reply_tunnel)) => (
+                    BuildPath::Outbound {
+                        reply_gateway,
+                        reply_tunnel,
+                    },
+                    None,
+                ),
+                None => (
+                    BuildPath::Outbound {
+                        reply_gateway: us,
+                        reply_tunnel: receive,
+                    },
+                    Some(receive),
+                ),
+            },
         };
         let id = self.random.u32();
         let started = PendingBuild::start(&hops, path, id, &mut self.random, now.unix);
@@ -323,17 +315,8 @@ impl Core {
         };
         match (through, encryption_key) {
             (Some(outbound), Some(key)) => {
-                let clove = GarlicClove {
-                    delivery: CloveDelivery::Local,
-                    message: message.as_ref(),
-                };
-                let sealed = router::seal(&key, &[clove], 0, now.unix, &mut self.random);
-                if let Ok(sealed) = sealed
-                    && let Ok(garlic) = self.message(MessageType::Garlic, sealed, now)
-                {
-                    let delivery = TunnelDelivery::Router(first);
-                    self.send_through(outbound, delivery, &garlic, now);
-                }
+                let delivery = TunnelDelivery::Router(first);
+                self.seal_through(outbound, delivery, &key, &message, now);
             }
             _ => {
                 self.send_to(first, &message, now);
@@ -483,7 +466,7 @@ impl Core {
     }
 
     /// The outbound tunnel that is most likely to work.
-    fn best_outbound(&self, now: Now) -> Option<usize> {
+    pub(super) fn best_outbound(&self, now: Now) -> Option<usize> {
         self.tunnels
             .outbound
             .iter()
@@ -491,6 +474,41 @@ impl Core {
             .filter(|(_, it)| it.expires > now.instant + BUILD_TIMEOUT)
             .max_by_key(|(_, it)| (it.tests.failed_in_a_row == 0, it.tests.passed))
             .map(|(index, _)| index)
+    }
+
+    /// The gateway of the inbound tunnel that is most likely to work.
+    pub(super) fn best_inbound(&self, now: Now) -> Option<(RouterHash, TunnelId)> {
+        self.tunnels
+            .inbound
+            .iter()
+            .filter(|it| it.expires > now.instant + BUILD_TIMEOUT)
+            .max_by_key(|it| (it.tests.failed_in_a_row == 0, it.tests.passed))
+            .map(|it| (it.gateway, it.gateway_tunnel))
+    }
+
+    /// Sends a message through an outbound tunnel, readable for the router with this key alone;
+    /// says whether it could be encrypted.
+    pub(super) fn seal_through(
+        &mut self,
+        index: usize,
+        delivery: TunnelDelivery,
+        encryption_key: &[u8; 32],
+        message: &I2npMessage,
+        now: Now,
+    ) -> bool {
+        let clove = GarlicClove {
+            delivery: CloveDelivery::Local,
+            message: message.as_ref(),
+        };
+        let sealed = router::seal(encryption_key, &[clove], 0, now.unix, &mut self.random);
+        let Ok(sealed) = sealed else {
+            return false;
+        };
+        let Ok(garlic) = self.message(MessageType::Garlic, sealed, now) else {
+            return false;
+        };
+        self.send_through(index, delivery, &garlic, now);
+        true
     }
 
     /// Sends a message through an outbound tunnel.
@@ -588,7 +606,7 @@ impl Core {
                 timestamp: now.unix,
             }
             .encode(&mut body);
-            let Ok(message) = self.message(MessageType::DeliveryStatus, body.freeze(), now) else {
+            let Some(message) = self.for_ourselves(body, now) else {
                 continue;
             };
             let test = Test {
@@ -603,6 +621,19 @@ impl Core {
             };
             self.send_through(index, delivery, &message, now);
         }
+    }
+
+    /// A DeliveryStatus that the hops on its way around cannot read.
+    fn for_ourselves(&mut self, status: BytesMut, now: Now) -> Option<I2npMessage> {
+        let status = self.message(MessageType::DeliveryStatus, status.freeze(), now);
+        let status = status.ok()?;
+        let clove = GarlicClove {
+            delivery: CloveDelivery::Local,
+            message: status.as_ref(),
+        };
+        let key = self.answers.expect(&mut self.random, now.instant);
+        let sealed = router::seal_with_key(&key, &[clove]).ok()?;
+        self.message(MessageType::Garlic, sealed, now).ok()
     }
 
     /// A message came around; says whether it was one of ours.
