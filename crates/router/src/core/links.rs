@@ -280,7 +280,7 @@ impl Links {
             let wanted = if !peer.links.is_empty() {
                 peer.attach(handle);
                 false
-            } else if brief && !link.incoming {
+            } else if brief && !link.incoming && !matches!(why, CloseReason::Local(_)) {
                 // It has no room for us, most likely, or does not like us.
                 handle.detach(id);
                 peer.back_off(&mut self.random, now);
@@ -295,7 +295,6 @@ impl Links {
         if peer.dialing == Some(id) {
             peer.dialing = None;
             self.dials_failed += 1;
-            tracing::debug!(?why, "dial failed");
             peer.back_off(&mut self.random, now);
         }
         false
