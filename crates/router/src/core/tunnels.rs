@@ -87,6 +87,8 @@ struct Pending {
     /// Of an inbound tunnel, where it ends; of an outbound one, where its answer ends if no tunnel
     /// of ours takes it.
     receive: TunnelId,
+    /// The tunnel of the other direction that carries the request or takes the answer.
+    carrier: Option<TunnelId>,
     deadline: Instant,
     started: Instant,
 }
@@ -232,6 +234,7 @@ impl Core {
             if let Some(pending) = tunnels.pending.remove(&id) {
                 tracing::debug!(way = ?pending.way, hops = pending.hops.len(), "no answer to a tunnel build");
                 tunnels.fail(&pending, std::iter::empty(), now);
+                tunnels.carried(&pending, false);
                 let tunnel = pending.receive;
                 relays.post(tunnel, RelayMessage::Remove { tunnel });
             }
@@ -248,12 +251,13 @@ impl Core {
         let Some(receive) = self.fresh_tunnel_id() else {
             return false;
         };
-        let (path, reply_tunnel) = match way {
+        let (path, reply_tunnel, answer_through) = match way {
             Way::Inbound => (
                 BuildPath::Inbound {
                     us,
                     receive_tunnel: receive,
                 },
+                None,
                 None,
             ),
             Way::Outbound => {
@@ -262,7 +266,7 @@ impl Core {
                     .inbound
                     .iter()
                     .filter(|it| it.expires > now.instant + BUILD_TIMEOUT)
-                    .max_by_key(|it| it.tests.passed);
+                    .max_by_key(|it| it.tests.rank());
                 match reply {
                     Some(reply) => (
                         BuildPath::Outbound {
@@ -270,6 +274,7 @@ impl Core {
                             reply_tunnel: reply.gateway_tunnel,
                         },
                         None,
+                        Some(reply.receive),
                     ),
                     None => (
                         BuildPath::Outbound {
@@ -277,10 +282,18 @@ impl Core {
                             reply_tunnel: receive,
                         },
                         Some(receive),
+                        None,
                     ),
                 }
             }
         };
+        let through = match way {
+            Way::Inbound => self.best_outbound(now),
+            Way::Outbound => None,
+        };
+        let ask_through = through
+            .and_then(|index| self.tunnels.outbound.get(index))
+            .map(|it| it.first_tunnel);
         let id = self.random.u32();
         let started = PendingBuild::start(&hops, path, id, &mut self.random, now.unix);
         let Ok((build, body)) = started else {
@@ -301,6 +314,7 @@ impl Core {
             way,
             hops,
             receive,
+            carrier: ask_through.or(answer_through),
             deadline: now.instant + BUILD_TIMEOUT,
             started: now.instant,
         };
@@ -316,10 +330,6 @@ impl Core {
             body,
         ) else {
             return false;
-        };
-        let through = match way {
-            Way::Inbound => self.best_outbound(now),
-            Way::Outbound => None,
         };
         match (through, encryption_key) {
             (Some(outbound), Some(key)) => {
@@ -432,6 +442,7 @@ impl Core {
         let Some(pending) = self.tunnels.pending.remove(&id) else {
             return;
         };
+        self.tunnels.carried(&pending, true);
         let keys = match outcome.tunnel {
             Ok(keys) => keys,
             Err(why) => {
@@ -489,7 +500,7 @@ impl Core {
             .iter()
             .enumerate()
             .filter(|(_, it)| it.expires > now.instant + BUILD_TIMEOUT)
-            .max_by_key(|(_, it)| (it.tests.failed_in_a_row == 0, it.tests.passed))
+            .max_by_key(|(_, it)| it.tests.rank())
             .map(|(index, _)| index)
     }
 
@@ -555,6 +566,9 @@ impl Core {
         if self.tunnels.test_at > now.instant {
             return;
         }
+        if self.tunnels.inbound.is_empty() || self.tunnels.outbound.is_empty() {
+            return;
+        }
         self.tunnels.test_at = now.instant + TEST_EVERY;
         let inbound: Vec<(RouterHash, TunnelId, TunnelId)> = self
             .tunnels
@@ -564,9 +578,6 @@ impl Core {
             .collect();
         let outbound = self.tunnels.outbound.len();
         let pairs = inbound.len().max(outbound);
-        if inbound.is_empty() || outbound == 0 {
-            return;
-        }
         self.tunnels.test_round = self.tunnels.test_round.wrapping_add(1);
         let shift = self.tunnels.test_round;
         for pair in 0..pairs {
@@ -721,13 +732,52 @@ impl Tunnels {
             .find(|it| it.first_tunnel == test.outbound)
             .map(|it| &mut it.tests);
         for tests in [inbound, outbound].into_iter().flatten() {
-            if passed {
-                tests.passed += 1;
-                tests.failed_in_a_row = 0;
-            } else {
-                tests.failed_in_a_row += 1;
-            }
+            tests.count(passed);
         }
+    }
+
+    /// What a build tells of the tunnel that carried it: an answer, whatever it says, that it
+    /// works. Silence may be the fault of the new hops, and counts only where no test can tell,
+    /// for want of tunnels the other way: otherwise a dead tunnel would carry builds until its end.
+    fn carried(&mut self, pending: &Pending, answered: bool) {
+        let untested = match pending.way {
+            Way::Inbound => self.inbound.is_empty(),
+            Way::Outbound => self.outbound.is_empty(),
+        };
+        let Some(carrier) = pending.carrier.filter(|_| answered || untested) else {
+            return;
+        };
+        let tests = match pending.way {
+            Way::Inbound => {
+                let mut outbound = self.outbound.iter_mut();
+                let found = outbound.find(|it| it.first_tunnel == carrier);
+                found.map(|it| &mut it.tests)
+            }
+            Way::Outbound => {
+                let mut inbound = self.inbound.iter_mut();
+                let found = inbound.find(|it| it.receive == carrier);
+                found.map(|it| &mut it.tests)
+            }
+        };
+        if let Some(tests) = tests {
+            tests.count(answered);
+        }
+    }
+}
+
+impl Tests {
+    fn count(&mut self, passed: bool) {
+        if passed {
+            self.passed += 1;
+            self.failed_in_a_row = 0;
+        } else {
+            self.failed_in_a_row += 1;
+        }
+    }
+
+    /// The highest is most likely to work.
+    fn rank(&self) -> (bool, u32) {
+        (self.failed_in_a_row == 0, self.passed)
     }
 }
 
