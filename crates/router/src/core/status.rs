@@ -36,6 +36,8 @@ pub enum DropReason {
     Garlic,
     /// An entry that was not stored.
     StoreRefused,
+    /// A link that ended because a frame was damaged, or made no sense.
+    DamagedFrame,
     /// A look-up of somebody who does not ask a floodfill.
     NotFloodfill,
     /// An encryption of replies that nobody uses any more.
@@ -47,6 +49,8 @@ pub enum DropReason {
 pub struct RouterStatus {
     /// Links that are up.
     pub links: usize,
+    /// Links that came in and have not shaken hands.
+    pub half_open: usize,
     /// Dials so far.
     pub dials: u64,
     /// Dials that failed.
@@ -79,6 +83,7 @@ impl Core {
     pub(super) fn report(&mut self, _now: Now) {
         let status = RouterStatus {
             links: self.links.linked_count(),
+            half_open: self.links.half_open(),
             dials: self.links.dials,
             dials_failed: self.links.dials_failed,
             routers: self.netdb.router_count(),
