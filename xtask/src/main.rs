@@ -29,6 +29,8 @@ enum Commands {
     Peers(commands::peers::Peers),
     /// Run a network of simulated routers and see what comes of it.
     Sim(commands::sim::Sim),
+    /// Plant known faults one after another and see whether a scenario finds each.
+    SimFaults(commands::sim::SimFaults),
 }
 
 fn main() -> ExitCode {
@@ -39,6 +41,7 @@ fn main() -> ExitCode {
         Commands::Licences => commands::licences::check(),
         Commands::Peers(command) => command.run(),
         Commands::Sim(command) => command.run(),
+        Commands::SimFaults(command) => command.run(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

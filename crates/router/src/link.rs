@@ -248,6 +248,11 @@ impl LinkPart {
         self.connection.is_closed() && self.to_core.is_empty()
     }
 
+    /// Says whether it came in and its handshake is not done.
+    pub fn is_half_open(&self) -> bool {
+        matches!(self.peer, Peer::Unknown)
+    }
+
     /// What it counted.
     pub fn counters(&self) -> LinkCounters {
         self.counters

@@ -75,11 +75,16 @@ impl Core {
         }
         for clove in opened.cloves {
             let inner = clove.message;
+            let for_us = match clove.delivery {
+                CloveDelivery::Local => true,
+                CloveDelivery::Router(router) => router == self.own.hash(),
+                _ => false,
+            };
             match clove.delivery {
-                // Garlic within garlic leads nowhere.
-                CloveDelivery::Local if inner.kind() != MessageType::Garlic => {
-                    self.receive(Origin::Garlic, inner, now);
-                }
+                // Garlic within garlic leads nowhere: one message could have us open hundreds, each
+                // within the last.
+                _ if for_us && inner.kind() == MessageType::Garlic => self.drop(DropReason::Garlic),
+                _ if for_us => self.receive(Origin::Garlic, inner, now),
                 CloveDelivery::Router(router) => {
                     self.send_to(router, &inner, now);
                 }
@@ -88,6 +93,61 @@ impl Core {
                 }
                 _ => self.drop(DropReason::Garlic),
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::BytesMut;
+    use ramson_crypto::Random;
+    use ramson_wire::i2np::DeliveryStatus;
+    use ramson_wire::{GarlicClove, RouterHash};
+
+    use super::*;
+    use crate::core::RouterKeys;
+    use crate::router::Router;
+    use crate::testing::{at, config};
+
+    /// A message to the router in so many envelopes, each delivered the same way.
+    fn dropped(envelopes: usize, local: bool) -> Vec<(DropReason, u64)> {
+        let (now, mut random) = (at(1000), Random::from_seed([5; 32]));
+        let keys = RouterKeys::generate(&mut random);
+        let public = keys.encryption.public();
+        let router = Router::new(config(4000), keys, 1, now, random.fork("router")).unwrap();
+        let (mut core, us) = (router.core, router.handle.hash());
+        let mut body = BytesMut::new();
+        let status = DeliveryStatus {
+            id: 7,
+            timestamp: now.unix,
+        };
+        status.encode(&mut body);
+        let kind = MessageType::DeliveryStatus;
+        let mut message = core.message(kind, body.freeze(), now).unwrap();
+        for _ in 0..envelopes {
+            let delivery = if local {
+                CloveDelivery::Local
+            } else {
+                CloveDelivery::Router(us)
+            };
+            let clove = GarlicClove {
+                delivery,
+                message: message.as_ref(),
+            };
+            let sealed = router::seal(&public, &[clove], 0, now.unix, &mut random).unwrap();
+            message = core.message(MessageType::Garlic, sealed, now).unwrap();
+        }
+        core.receive(Origin::Peer(RouterHash([9; 32])), message, now);
+        core.drops.into_iter().collect()
+    }
+
+    #[test]
+    fn garlic_within_garlic_is_dropped_however_it_is_addressed() {
+        for local in [true, false] {
+            // One envelope is opened: the answer in it is to nothing that was asked.
+            assert_eq!(dropped(1, local), [(DropReason::UnexpectedReply, 1)]);
+            assert_eq!(dropped(2, local), [(DropReason::Garlic, 1)]);
+            assert_eq!(dropped(100, local), [(DropReason::Garlic, 1)]);
         }
     }
 }

@@ -141,6 +141,11 @@ impl Links {
         self.linked
     }
 
+    /// Links that came in and have not shaken hands.
+    pub(crate) fn half_open(&self) -> usize {
+        self.env.admission().half_open()
+    }
+
     /// Says whether a dial failed lately, so that others are better hops.
     pub(crate) fn is_failing(&self, router: &RouterHash, now: Now) -> bool {
         self.peers

@@ -239,11 +239,11 @@ impl Core {
         else {
             return false;
         };
-        let (Some(outbound), Some((gateway, tunnel))) =
-            (self.best_outbound(now), self.best_inbound(now))
+        let (Some(outbound), Some(inbound)) = (self.best_outbound(now), self.best_inbound(now))
         else {
             return false;
         };
+        let (gateway, tunnel) = (inbound.gateway, inbound.gateway_tunnel);
         let answer = self.answers.expect(&mut self.random, now.instant);
         let question = DatabaseLookup {
             from: gateway,

@@ -250,6 +250,11 @@ impl Core {
         self.inbox.register(waker)
     }
 
+    /// When the RouterInfo that is known of a router was published.
+    pub fn published(&self, router: &RouterHash) -> Option<UnixTime> {
+        self.netdb.router(router).map(|info| info.published())
+    }
+
     /// Handles a batch and what is due; returns when it wants to be called again.
     pub fn step(&mut self, now: Now) -> Option<Instant> {
         let mut batch = std::mem::take(&mut self.batch);
@@ -305,6 +310,12 @@ impl Core {
                     tracing::debug!(?peer, incoming, ?why, "link down");
                 }
                 self.clock_of_failure(peer, &why, now);
+                if let CloseReason::FrameNotAuthentic
+                | CloseReason::FrameTooShort { .. }
+                | CloseReason::Malformed(_) = why
+                {
+                    self.drop(DropReason::DamagedFrame);
+                }
                 if let Some(router) = peer
                     && self.links.down(router, link, &why, now)
                 {

@@ -39,6 +39,8 @@ pub enum DropReason {
     GarlicReplay,
     /// An entry that was not stored.
     StoreRefused,
+    /// A link that ended because a frame was damaged, or made no sense.
+    DamagedFrame,
     /// A look-up of somebody who does not ask a floodfill.
     NotFloodfill,
 }
@@ -48,6 +50,8 @@ pub enum DropReason {
 pub struct RouterStatus {
     /// Links that are up.
     pub links: usize,
+    /// Links that came in and have not shaken hands.
+    pub half_open: usize,
     /// Dials so far.
     pub dials: u64,
     /// Dials that failed.
@@ -90,6 +94,7 @@ impl Core {
         }
         let status = RouterStatus {
             links: self.links.linked_count(),
+            half_open: self.links.half_open(),
             dials: self.links.dials,
             dials_failed: self.links.dials_failed,
             handshakes: self.handshakes.clone(),

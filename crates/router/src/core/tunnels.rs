@@ -52,9 +52,9 @@ enum Way {
 }
 
 #[derive(Debug)]
-struct Inbound {
-    gateway: RouterHash,
-    gateway_tunnel: TunnelId,
+pub(super) struct Inbound {
+    pub(super) gateway: RouterHash,
+    pub(super) gateway_tunnel: TunnelId,
     /// Under which its messages come to us.
     receive: TunnelId,
     hops: Vec<RouterHash>,
@@ -87,6 +87,8 @@ struct Pending {
     /// Of an inbound tunnel, where it ends; of an outbound one, where its answer ends if no tunnel
     /// of ours takes it.
     receive: TunnelId,
+    /// The tunnel of the other direction that carries the request or takes the answer.
+    carrier: Option<TunnelId>,
     deadline: Instant,
     started: Instant,
 }
@@ -232,6 +234,7 @@ impl Core {
             if let Some(pending) = tunnels.pending.remove(&id) {
                 tracing::debug!(way = ?pending.way, hops = pending.hops.len(), "no answer to a tunnel build");
                 tunnels.fail(&pending, std::iter::empty(), now);
+                tunnels.carried(&pending, false);
                 let tunnel = pending.receive;
                 relays.post(tunnel, RelayMessage::Remove { tunnel });
             }
@@ -248,21 +251,23 @@ impl Core {
         let Some(receive) = self.fresh_tunnel_id() else {
             return false;
         };
-        let (path, reply_tunnel) = match way {
+        let (path, reply_tunnel, answer_through) = match way {
             Way::Inbound => (
                 BuildPath::Inbound {
                     us,
                     receive_tunnel: receive,
                 },
                 None,
+                None,
             ),
             Way::Outbound => match self.best_inbound(now) {
-                Some((reply_gateway, reply_tunnel)) => (
+                Some(reply) => (
                     BuildPath::Outbound {
-                        reply_gateway,
-                        reply_tunnel,
+                        reply_gateway: reply.gateway,
+                        reply_tunnel: reply.gateway_tunnel,
                     },
                     None,
+                    Some(reply.receive),
                 ),
                 None => (
                     BuildPath::Outbound {
@@ -270,9 +275,17 @@ impl Core {
                         reply_tunnel: receive,
                     },
                     Some(receive),
+                    None,
                 ),
             },
         };
+        let through = match way {
+            Way::Inbound => self.best_outbound(now),
+            Way::Outbound => None,
+        };
+        let ask_through = through
+            .and_then(|index| self.tunnels.outbound.get(index))
+            .map(|it| it.first_tunnel);
         let id = self.random.u32();
         let started = PendingBuild::start(&hops, path, id, &mut self.random, now.unix);
         let Ok((build, body)) = started else {
@@ -293,6 +306,7 @@ impl Core {
             way,
             hops,
             receive,
+            carrier: ask_through.or(answer_through),
             deadline: now.instant + BUILD_TIMEOUT,
             started: now.instant,
         };
@@ -308,10 +322,6 @@ impl Core {
             body,
         ) else {
             return false;
-        };
-        let through = match way {
-            Way::Inbound => self.best_outbound(now),
-            Way::Outbound => None,
         };
         match (through, encryption_key) {
             (Some(outbound), Some(key)) => {
@@ -415,6 +425,7 @@ impl Core {
         let Some(pending) = self.tunnels.pending.remove(&id) else {
             return;
         };
+        self.tunnels.carried(&pending, true);
         let keys = match outcome.tunnel {
             Ok(keys) => keys,
             Err(why) => {
@@ -472,18 +483,17 @@ impl Core {
             .iter()
             .enumerate()
             .filter(|(_, it)| it.expires > now.instant + BUILD_TIMEOUT)
-            .max_by_key(|(_, it)| (it.tests.failed_in_a_row == 0, it.tests.passed))
+            .max_by_key(|(_, it)| it.tests.rank())
             .map(|(index, _)| index)
     }
 
-    /// The gateway of the inbound tunnel that is most likely to work.
-    pub(super) fn best_inbound(&self, now: Now) -> Option<(RouterHash, TunnelId)> {
+    /// The inbound tunnel that is most likely to work.
+    pub(super) fn best_inbound(&self, now: Now) -> Option<&Inbound> {
         self.tunnels
             .inbound
             .iter()
             .filter(|it| it.expires > now.instant + BUILD_TIMEOUT)
-            .max_by_key(|it| (it.tests.failed_in_a_row == 0, it.tests.passed))
-            .map(|it| (it.gateway, it.gateway_tunnel))
+            .max_by_key(|it| it.tests.rank())
     }
 
     /// Sends a message through an outbound tunnel, readable for the router with this key alone;
@@ -573,6 +583,9 @@ impl Core {
         if self.tunnels.test_at > now.instant {
             return;
         }
+        if self.tunnels.inbound.is_empty() || self.tunnels.outbound.is_empty() {
+            return;
+        }
         self.tunnels.test_at = now.instant + TEST_EVERY;
         let inbound: Vec<(RouterHash, TunnelId, TunnelId)> = self
             .tunnels
@@ -582,9 +595,6 @@ impl Core {
             .collect();
         let outbound = self.tunnels.outbound.len();
         let pairs = inbound.len().max(outbound);
-        if inbound.is_empty() || outbound == 0 {
-            return;
-        }
         self.tunnels.test_round = self.tunnels.test_round.wrapping_add(1);
         let shift = self.tunnels.test_round;
         for pair in 0..pairs {
@@ -752,13 +762,52 @@ impl Tunnels {
             .find(|it| it.first_tunnel == test.outbound)
             .map(|it| &mut it.tests);
         for tests in [inbound, outbound].into_iter().flatten() {
-            if passed {
-                tests.passed += 1;
-                tests.failed_in_a_row = 0;
-            } else {
-                tests.failed_in_a_row += 1;
-            }
+            tests.count(passed);
         }
+    }
+
+    /// What a build tells of the tunnel that carried it: an answer, whatever it says, that it
+    /// works. Silence may be the fault of the new hops, and counts only where no test can tell,
+    /// for want of tunnels the other way: otherwise a dead tunnel would carry builds until its end.
+    fn carried(&mut self, pending: &Pending, answered: bool) {
+        let untested = match pending.way {
+            Way::Inbound => self.inbound.is_empty(),
+            Way::Outbound => self.outbound.is_empty(),
+        };
+        let Some(carrier) = pending.carrier.filter(|_| answered || untested) else {
+            return;
+        };
+        let tests = match pending.way {
+            Way::Inbound => {
+                let mut outbound = self.outbound.iter_mut();
+                let found = outbound.find(|it| it.first_tunnel == carrier);
+                found.map(|it| &mut it.tests)
+            }
+            Way::Outbound => {
+                let mut inbound = self.inbound.iter_mut();
+                let found = inbound.find(|it| it.receive == carrier);
+                found.map(|it| &mut it.tests)
+            }
+        };
+        if let Some(tests) = tests {
+            tests.count(answered);
+        }
+    }
+}
+
+impl Tests {
+    fn count(&mut self, passed: bool) {
+        if passed {
+            self.passed += 1;
+            self.failed_in_a_row = 0;
+        } else {
+            self.failed_in_a_row += 1;
+        }
+    }
+
+    /// The highest is most likely to work.
+    fn rank(&self) -> (bool, u32) {
+        (self.failed_in_a_row == 0, self.passed)
     }
 }
 
