@@ -8,6 +8,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use ramson_crypto::Random;
 use ramson_proto::Now;
 use ramson_proto::ntcp2::{LinkMessage, Priority};
+use ramson_proto::tunnel::reassembly::EndpointStats;
 use ramson_proto::tunnel::{
     DuplicateFilter, Endpoint, Gateway, HopLayer, LAYERED_LEN, TunnelLayers, duplicates,
 };
@@ -16,6 +17,7 @@ use ramson_wire::{I2npRef, Instant, MessageType, RouterHash, TunnelDelivery, Tun
 
 use crate::core::CoreMessage;
 use crate::inbox::{Inbox, Sender};
+use crate::limiter::Limiter;
 use crate::peer::PeerHandle;
 
 /// Places of a shard's inbox.
@@ -34,6 +36,8 @@ const TUNNEL_MESSAGE_TTL: Duration = Duration::from_secs(8);
 const DUPLICATES_BYTES: usize = 4 << 20;
 /// How long a message is remembered at least.
 const DUPLICATES_KEEP: Duration = Duration::from_secs(60);
+/// Messages for `Core` that may wait here while it is behind.
+const BACKLOG: usize = 4096;
 /// How often half-assembled messages are looked at.
 const SWEEP: Duration = Duration::from_secs(1);
 
@@ -46,8 +50,12 @@ pub(crate) enum RelayMessage {
         tunnel: TunnelId,
         body: BytesMut,
     },
-    /// The message in a TunnelGateway message.
-    Gateway { tunnel: TunnelId, message: Bytes },
+    /// The message in a TunnelGateway message, and the neighbour it came from.
+    Gateway {
+        from: Option<RouterHash>,
+        tunnel: TunnelId,
+        message: Bytes,
+    },
     /// Takes a tunnel in.
     Add {
         tunnel: TunnelId,
@@ -114,12 +122,36 @@ pub struct RelayCounters {
     pub dropped_malformed: u64,
     /// Seen before.
     pub dropped_duplicate: u64,
-    /// The queue towards the next router was full.
+    /// The queue towards the next router was full, or so full that some are dropped before it is.
     pub dropped_full: u64,
     /// Over the rate that transit may have.
     pub dropped_rate: u64,
     /// Expired on the way.
     pub dropped_expired: u64,
+    /// For `Core`, which was behind.
+    pub dropped_core: u64,
+    /// Fragments of messages that never became whole, or that came twice or contradicted each
+    /// other.
+    pub dropped_fragment: u64,
+    /// Out of our own inbound tunnels, to be sent on: whoever is their gateway may not ask for it.
+    pub dropped_not_local: u64,
+}
+
+impl RelayCounters {
+    /// Adds what an endpoint has dropped meanwhile, beside what is malformed.
+    fn count_fragments(&mut self, before: &EndpointStats, after: &EndpointStats) {
+        let sum = |stats: &EndpointStats| {
+            stats
+                .dropped_duplicate
+                .saturating_add(stats.dropped_inconsistent)
+                .saturating_add(stats.dropped_expired)
+                .saturating_add(stats.dropped_full)
+        };
+        self.dropped_fragment += sum(after).saturating_sub(sum(before));
+        self.dropped_not_local += after
+            .dropped_not_local
+            .saturating_sub(before.dropped_not_local);
+    }
 }
 
 /// The senders of all shards, with what waits for each.
@@ -210,6 +242,15 @@ impl RelaySenders {
 }
 
 impl RelayMessage {
+    /// A message for a tunnel whose gateway we are; which neighbour sent it is not known.
+    pub(crate) fn from_nobody(tunnel: TunnelId, message: Bytes) -> Self {
+        Self::Gateway {
+            from: None,
+            tunnel,
+            message,
+        }
+    }
+
     /// Keeps a link's message for the shard it concerns; gives back what is for `Core`.
     pub(crate) fn of(
         from: RouterHash,
@@ -235,7 +276,13 @@ impl RelayMessage {
                     Ok(gateway) => {
                         let tunnel = gateway.tunnel;
                         let message = body.slice_ref(gateway.message);
-                        relays.push(tunnel, Self::Gateway { tunnel, message });
+                        let from = Some(from);
+                        let gateway = Self::Gateway {
+                            from,
+                            tunnel,
+                            message,
+                        };
+                        relays.push(tunnel, gateway);
                     }
                     Err(_) => *malformed += 1,
                 }
@@ -270,6 +317,8 @@ pub struct RelayShard {
     /// Gateways that took messages in this step.
     touched: BTreeSet<TunnelId>,
     limiter: Limiter,
+    /// What `Core` knows of the bytes that were carried and the messages that were dropped.
+    told: [u64; 2],
 }
 
 impl RelayShard {
@@ -295,6 +344,7 @@ impl RelayShard {
             data: Vec::new(),
             touched: BTreeSet::new(),
             limiter: Limiter::new(rate_bytes_per_s),
+            told: [0; 2],
         }
     }
 
@@ -316,7 +366,11 @@ impl RelayShard {
         for message in batch.drain(..) {
             match message {
                 RelayMessage::Data { from, tunnel, body } => self.data.push((tunnel, from, body)),
-                RelayMessage::Gateway { tunnel, message } => self.take_in(tunnel, message, now),
+                RelayMessage::Gateway {
+                    from,
+                    tunnel,
+                    message,
+                } => self.take_in(from, tunnel, message, now),
                 RelayMessage::Add {
                     tunnel,
                     receive,
@@ -368,14 +422,33 @@ impl RelayShard {
             return;
         }
         self.swept = now;
+        self.tell_load();
         for (_, receive) in self.tunnels.values_mut() {
             if let ReceiveTunnel::OutboundEndpoint { endpoint, .. }
             | ReceiveTunnel::Own { endpoint, .. } = receive
                 && endpoint.poll_timeout().is_some_and(|at| at <= now)
             {
+                let before = *endpoint.stats();
                 endpoint.handle_timeout(now);
+                self.counters.count_fragments(&before, endpoint.stats());
             }
         }
+    }
+
+    /// Tells `Core` what was carried and dropped for others since it was last told.
+    fn tell_load(&mut self) {
+        let now = &self.counters;
+        let totals = [now.transit_bytes, now.dropped_full + now.dropped_rate];
+        let [carried, dropped] = self.told;
+        if totals == self.told || self.to_core.len() >= BACKLOG {
+            return;
+        }
+        let [new_carried, new_dropped] = totals;
+        self.told = totals;
+        self.to_core.push_back(CoreMessage::Carried {
+            bytes: new_carried.saturating_sub(carried),
+            dropped: new_dropped.saturating_sub(dropped),
+        });
     }
 
     fn remove(&mut self, tunnel: TunnelId) {
@@ -416,7 +489,7 @@ impl RelayShard {
                 .insert(&duplicates::message_key(message), now.instant)
             {
                 self.counters.dropped_duplicate += 1;
-            } else if transit && !self.limiter.take(TunnelData::LEN as u64, now.instant) {
+            } else if transit && !self.limiter.take(Some(*from), TunnelData::LEN as u64, now.instant) {
                 self.counters.dropped_rate += 1;
             } else {
                 bodies.push(std::mem::take(body));
@@ -449,7 +522,7 @@ impl RelayShard {
                 layer, endpoint, ..
             } => {
                 add_layers(layer, &mut bodies);
-                self.counters.dropped_malformed += take_out(endpoint, bodies, now.instant);
+                take_out(endpoint, bodies, now.instant, &mut self.counters);
                 let mut outputs = Vec::new();
                 while let Some(output) = endpoint.poll_message() {
                     outputs.push(output);
@@ -466,13 +539,14 @@ impl RelayShard {
                 for message in bodies.iter_mut().filter_map(layered) {
                     layers.remove_all(message);
                 }
-                self.counters.dropped_malformed += take_out(endpoint, bodies, now.instant);
+                take_out(endpoint, bodies, now.instant, &mut self.counters);
                 while let Some(output) = endpoint.poll_message() {
                     self.counters.own += 1;
-                    self.to_core.push_back(CoreMessage::FromTunnel {
+                    let message = CoreMessage::FromTunnel {
                         tunnel: Some(tunnel),
                         message: output.message,
-                    });
+                    };
+                    tell(&mut self.to_core, message, &mut self.counters);
                 }
             }
             ReceiveTunnel::InboundGateway { .. } => {}
@@ -480,7 +554,13 @@ impl RelayShard {
     }
 
     /// A message for a tunnel whose gateway we are.
-    fn take_in(&mut self, tunnel: TunnelId, message: Bytes, now: Now) {
+    fn take_in(
+        &mut self,
+        from: Option<RouterHash>,
+        tunnel: TunnelId,
+        message: Bytes,
+        now: Now,
+    ) {
         let Ok(header) = I2npRef::parse_long_unchecked(&message) else {
             self.counters.dropped_malformed += 1;
             return;
@@ -488,7 +568,7 @@ impl RelayShard {
         let id = header.id;
         match self.tunnels.get_mut(&tunnel) {
             Some((_, ReceiveTunnel::InboundGateway { gateway, .. })) => {
-                if !self.limiter.take(message.len() as u64, now.instant) {
+                if !self.limiter.take(from, message.len() as u64, now.instant) {
                     self.counters.dropped_rate += 1;
                 } else if gateway
                     .handle_message(TunnelDelivery::Local, id, message)
@@ -504,10 +584,11 @@ impl RelayShard {
             Some((_, ReceiveTunnel::Own { layers, .. })) => {
                 if layers.is_empty() {
                     self.counters.own += 1;
-                    self.to_core.push_back(CoreMessage::FromTunnel {
+                    let message = CoreMessage::FromTunnel {
                         tunnel: Some(tunnel),
                         message,
-                    });
+                    };
+                    tell(&mut self.to_core, message, &mut self.counters);
                 } else {
                     self.counters.dropped_malformed += 1;
                 }
@@ -556,10 +637,11 @@ impl RelayShard {
     fn deliver(&mut self, delivery: TunnelDelivery, message: Bytes, now: Now) {
         let router = match delivery {
             TunnelDelivery::Local => {
-                self.to_core.push_back(CoreMessage::FromTunnel {
+                let message = CoreMessage::FromTunnel {
                     tunnel: None,
                     message,
-                });
+                };
+                tell(&mut self.to_core, message, &mut self.counters);
                 return;
             }
             TunnelDelivery::Router(router)
@@ -576,16 +658,16 @@ impl RelayShard {
             return;
         }
         if router == self.us {
-            match delivery {
+            let message = match delivery {
                 TunnelDelivery::Tunnel { tunnel, .. } => {
-                    self.to_core
-                        .push_back(CoreMessage::ToOwnGateway { tunnel, message });
+                    CoreMessage::ToOwnGateway { tunnel, message }
                 }
-                _ => self.to_core.push_back(CoreMessage::FromTunnel {
+                _ => CoreMessage::FromTunnel {
                     tunnel: None,
                     message,
-                }),
-            }
+                },
+            };
+            tell(&mut self.to_core, message, &mut self.counters);
             return;
         }
         let message = match delivery {
@@ -612,10 +694,24 @@ impl RelayShard {
                     self.counters.dropped_full += 1;
                 }
             }
-            None => self
-                .to_core
-                .push_back(CoreMessage::Forward { router, message }),
+            None => {
+                let message = CoreMessage::Forward { router, message };
+                tell(&mut self.to_core, message, &mut self.counters);
+            }
         }
+    }
+}
+
+/// Keeps a message for `Core` as long as there is room.
+fn tell(
+    to_core: &mut VecDeque<CoreMessage>,
+    message: CoreMessage,
+    counters: &mut RelayCounters,
+) {
+    if to_core.len() < BACKLOG {
+        to_core.push_back(message);
+    } else {
+        counters.dropped_core += 1;
     }
 }
 
@@ -633,11 +729,20 @@ fn add_layers(layer: &HopLayer, bodies: &mut [BytesMut]) {
     }
 }
 
-/// Gives clear messages to a tunnel's end; returns how many were of no use.
-fn take_out(endpoint: &mut Endpoint, bodies: Vec<BytesMut>, now: Instant) -> u64 {
-    let clear = bodies.into_iter().map(|body| body.freeze().slice(4..));
-    let failed = clear.filter(|message| endpoint.handle_message(message, now).is_err());
-    failed.count() as u64
+/// Gives clear messages to a tunnel's end; counts those of no use.
+fn take_out(
+    endpoint: &mut Endpoint,
+    bodies: Vec<BytesMut>,
+    now: Instant,
+    counters: &mut RelayCounters,
+) {
+    let before = *endpoint.stats();
+    for body in bodies {
+        if endpoint.handle_message(&body.freeze().slice(4..), now).is_err() {
+            counters.dropped_malformed += 1;
+        }
+    }
+    counters.count_fragments(&before, endpoint.stats());
 }
 
 /// A message of a tunnel under a fresh id, as each hop sends it.
@@ -660,64 +765,33 @@ pub(crate) fn seconds_up(time: ramson_wire::UnixTime) -> u32 {
     u32::try_from(time.as_millis().div_ceil(1000)).unwrap_or(u32::MAX)
 }
 
-/// A token bucket of one second's worth.
-#[derive(Debug)]
-struct Limiter {
-    rate_bytes_per_s: u64,
-    tokens: u64,
-    filled: Instant,
-}
-
-impl Limiter {
-    fn new(rate_bytes_per_s: u64) -> Self {
-        Self {
-            rate_bytes_per_s,
-            tokens: rate_bytes_per_s,
-            filled: Instant::ZERO,
-        }
-    }
-
-    fn set(&mut self, rate_bytes_per_s: u64) {
-        self.rate_bytes_per_s = rate_bytes_per_s;
-        self.tokens = self.tokens.min(rate_bytes_per_s);
-    }
-
-    fn take(&mut self, bytes: u64, now: Instant) -> bool {
-        let micros = now.saturating_since(self.filled).as_micros();
-        let gained = u128::from(self.rate_bytes_per_s) * micros / 1_000_000;
-        if gained > 0 {
-            let gained = u64::try_from(gained).unwrap_or(u64::MAX);
-            self.tokens = self
-                .tokens
-                .saturating_add(gained)
-                .min(self.rate_bytes_per_s);
-            self.filled = now;
-        }
-        let taken = self.tokens.checked_sub(bytes);
-        self.tokens = taken.unwrap_or(self.tokens);
-        taken.is_some()
-    }
-}
-
+/// What tests look at.
 #[cfg(test)]
-mod tests {
-    use super::*;
+impl RelayShard {
+    pub(crate) fn some_tunnel(&self) -> Option<TunnelId> {
+        self.tunnels.keys().next().copied()
+    }
 
-    #[test]
-    fn a_rate_that_changes_holds_from_then_on() {
-        let at = |seconds: u64| Instant::from_micros(seconds * 1_000_000);
-        let mut limiter = Limiter::new(1000);
-        let taken = |limiter: &mut Limiter, seconds| {
-            (0..5000).filter(|_| limiter.take(1, at(seconds))).count()
-        };
-        assert_eq!(taken(&mut limiter, 1), 1000);
-        assert_eq!(taken(&mut limiter, 2), 1000);
-        limiter.set(10);
-        assert_eq!(taken(&mut limiter, 9), 10);
-        limiter.set(2000);
-        assert_eq!(taken(&mut limiter, 20), 2000);
-        limiter = Limiter::new(1000);
-        limiter.set(0);
-        assert_eq!(taken(&mut limiter, 30), 0);
+    /// Bytes of messages that are not whole.
+    pub(crate) fn unfinished_bytes(&self) -> usize {
+        let endpoints = self.tunnels.values().filter_map(|(_, receive)| match receive {
+            ReceiveTunnel::OutboundEndpoint { endpoint, .. }
+            | ReceiveTunnel::Own { endpoint, .. } => Some(endpoint.unfinished_bytes()),
+            _ => None,
+        });
+        endpoints.sum()
+    }
+
+    /// Asserts that nothing holds more than it may.
+    pub(crate) fn check_bounds(&self, config: &crate::RouterConfig) {
+        use ramson_proto::tunnel::reassembly::ReassemblyLimits;
+        assert!(self.inbox.len() <= INBOX && self.to_core.len() <= BACKLOG + self.tunnels.len());
+        let own = 64 * config.exploratory.quantity;
+        assert!(self.tunnels.len() <= config.transit.tunnels + own);
+        assert_eq!(self.tunnels.len(), self.expiries.len());
+        assert!(self.targets.len() <= MAX_TARGETS);
+        let endpoint = ReassemblyLimits::TRANSIT.bytes;
+        assert!(self.unfinished_bytes() <= endpoint * self.tunnels.len());
+        assert!(self.duplicates.memory_bytes() <= 2 * DUPLICATES_BYTES);
     }
 }
