@@ -385,7 +385,16 @@ impl Drop for LinkPart {
     }
 }
 
+/// Says whether any message would be taken: what has left the queue towards a router cannot go back
+/// there.
 fn has_room(connection: &Connection) -> bool {
     let room = connection.queue_room(Priority::Transit);
-    room.bytes > 0 && room.messages > 0
+    room.bytes >= LinkMessage::MAX_BODY + LinkMessage::OVERHEAD && room.messages > 0
+}
+
+#[cfg(test)]
+impl LinkPart {
+    pub(crate) fn refused(&self) -> u64 {
+        self.connection.stats().refused_full
+    }
 }

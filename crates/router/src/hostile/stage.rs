@@ -225,6 +225,12 @@ impl Stage {
         }
     }
 
+    /// Messages that links took from the queues and could not keep.
+    pub(super) fn refused_by_links(&self) -> u64 {
+        let links = self.wires.iter().map(|wire| wire.link.refused());
+        links.sum()
+    }
+
     /// Has a neighbour end its links.
     pub(super) fn unlink(&mut self, neighbour: usize) {
         let normal = ramson_wire::ntcp2::TerminationReason::Normal;

@@ -183,6 +183,8 @@ fn a_router_that_reads_nothing_holds_little() {
     let hash = stage.hash_of(deaf);
     let queue = stage.router.core.links().queue(&hash).unwrap();
     assert!(queue.drops().early > 0, "{:?}", queue.drops());
+    // Nothing else is lost between the tunnel and the link.
+    assert_eq!(stage.refused_by_links(), 0);
 }
 
 /// Whoever has tunnels that end here may not make the router look for anybody.
