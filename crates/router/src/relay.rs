@@ -1,13 +1,8 @@
 //! The part that owns tunnels by the id they are received under: transit's and our own ends.
 
 mod data;
-
 mod deliver;
-
 mod gateway;
-
-mod limiter;
-use limiter::Limiter;
 
 mod senders;
 pub(crate) use senders::RelaySenders;
@@ -20,11 +15,13 @@ use bytes::{Bytes, BytesMut};
 use ramson_crypto::Random;
 use ramson_proto::Now;
 use ramson_proto::ntcp2::LinkMessage;
+use ramson_proto::tunnel::reassembly::EndpointStats;
 use ramson_proto::tunnel::{DuplicateFilter, Endpoint, Gateway, HopLayer, TunnelLayers};
 use ramson_wire::{Instant, MessageType, RouterHash, TunnelId};
 
 use crate::core::CoreMessage;
 use crate::inbox::{Inbox, Sender};
+use crate::limiter::Limiter;
 use crate::peer::PeerHandle;
 
 /// Places of a shard's inbox.
@@ -43,6 +40,8 @@ const TUNNEL_MESSAGE_TTL: Duration = Duration::from_secs(8);
 const DUPLICATES_BYTES: usize = 4 << 20;
 /// How long a message is remembered at least.
 const DUPLICATES_KEEP: Duration = Duration::from_secs(60);
+/// Messages for `Core` that may wait here while it is behind.
+const BACKLOG: usize = 4096;
 /// How often half-assembled messages are looked at.
 const SWEEP: Duration = Duration::from_secs(1);
 
@@ -55,8 +54,12 @@ pub(crate) enum RelayMessage {
         tunnel: TunnelId,
         body: BytesMut,
     },
-    /// The message in a TunnelGateway message.
-    Gateway { tunnel: TunnelId, message: Bytes },
+    /// The message in a TunnelGateway message, and the neighbour it came from.
+    Gateway {
+        from: Option<RouterHash>,
+        tunnel: TunnelId,
+        message: Bytes,
+    },
     /// Takes a tunnel in.
     Add {
         tunnel: TunnelId,
@@ -123,12 +126,36 @@ pub struct RelayCounters {
     pub dropped_malformed: u64,
     /// Seen before.
     pub dropped_duplicate: u64,
-    /// The queue towards the next router was full.
+    /// The queue towards the next router was full, or so full that some are dropped before it is.
     pub dropped_full: u64,
     /// Over the rate that transit may have.
     pub dropped_rate: u64,
     /// Expired on the way.
     pub dropped_expired: u64,
+    /// For `Core`, which was behind.
+    pub dropped_core: u64,
+    /// Fragments of messages that never became whole, or that came twice or contradicted each
+    /// other.
+    pub dropped_fragment: u64,
+    /// Out of our own inbound tunnels, to be sent on: whoever is their gateway may not ask for it.
+    pub dropped_not_local: u64,
+}
+
+impl RelayCounters {
+    /// Adds what an endpoint has dropped meanwhile, beside what is malformed.
+    fn count_fragments(&mut self, before: &EndpointStats, after: &EndpointStats) {
+        let sum = |stats: &EndpointStats| {
+            stats
+                .dropped_duplicate
+                .saturating_add(stats.dropped_inconsistent)
+                .saturating_add(stats.dropped_expired)
+                .saturating_add(stats.dropped_full)
+        };
+        self.dropped_fragment += sum(after).saturating_sub(sum(before));
+        self.dropped_not_local += after
+            .dropped_not_local
+            .saturating_sub(before.dropped_not_local);
+    }
 }
 
 /// Owns the tunnels whose receive ids fall to it.
@@ -155,6 +182,8 @@ pub struct RelayShard {
     /// Gateways that took messages in this step.
     touched: BTreeSet<TunnelId>,
     limiter: Limiter,
+    /// What `Core` knows of the bytes that were carried and the messages that were dropped.
+    told: [u64; 2],
 }
 
 impl RelayShard {
@@ -180,6 +209,7 @@ impl RelayShard {
             data: Vec::new(),
             touched: BTreeSet::new(),
             limiter: Limiter::new(rate_bytes_per_s),
+            told: [0; 2],
         }
     }
 
@@ -201,7 +231,11 @@ impl RelayShard {
         for message in batch.drain(..) {
             match message {
                 RelayMessage::Data { from, tunnel, body } => self.data.push((tunnel, from, body)),
-                RelayMessage::Gateway { tunnel, message } => self.take_in(tunnel, message, now),
+                RelayMessage::Gateway {
+                    from,
+                    tunnel,
+                    message,
+                } => self.take_in(from, tunnel, message, now),
                 RelayMessage::Add {
                     tunnel,
                     receive,
@@ -253,20 +287,48 @@ impl RelayShard {
             return;
         }
         self.swept = now;
+        self.tell_load();
         for (_, receive) in self.tunnels.values_mut() {
             if let ReceiveTunnel::OutboundEndpoint { endpoint, .. }
             | ReceiveTunnel::Own { endpoint, .. } = receive
                 && endpoint.poll_timeout().is_some_and(|at| at <= now)
             {
+                let before = *endpoint.stats();
                 endpoint.handle_timeout(now);
+                self.counters.count_fragments(&before, endpoint.stats());
             }
         }
+    }
+
+    /// Tells `Core` what was carried and dropped for others since it was last told.
+    fn tell_load(&mut self) {
+        let now = &self.counters;
+        let totals = [now.transit_bytes, now.dropped_full + now.dropped_rate];
+        let [carried, dropped] = self.told;
+        if totals == self.told || self.to_core.len() >= BACKLOG {
+            return;
+        }
+        let [new_carried, new_dropped] = totals;
+        self.told = totals;
+        self.to_core.push_back(CoreMessage::Carried {
+            bytes: new_carried.saturating_sub(carried),
+            dropped: new_dropped.saturating_sub(dropped),
+        });
     }
 
     fn remove(&mut self, tunnel: TunnelId) {
         if let Some((expires, _)) = self.tunnels.remove(&tunnel) {
             self.expiries.remove(&(expires, tunnel));
         }
+    }
+}
+
+/// Keeps a message for `Core` as long as there is room.
+fn tell(to_core: &mut VecDeque<CoreMessage>, message: CoreMessage, counters: &mut RelayCounters) {
+    if to_core.len() < BACKLOG {
+        to_core.push_back(message);
+    } else {
+        counters.dropped_core += 1;
     }
 }
 
@@ -288,4 +350,38 @@ pub(crate) fn tunnel_message(
 /// Whole seconds, rounded up.
 pub(crate) fn seconds_up(time: ramson_wire::UnixTime) -> u32 {
     u32::try_from(time.as_millis().div_ceil(1000)).unwrap_or(u32::MAX)
+}
+
+/// What tests look at.
+#[cfg(test)]
+impl RelayShard {
+    pub(crate) fn some_tunnel(&self) -> Option<TunnelId> {
+        self.tunnels.keys().next().copied()
+    }
+
+    /// Bytes of messages that are not whole.
+    pub(crate) fn unfinished_bytes(&self) -> usize {
+        let endpoints = self
+            .tunnels
+            .values()
+            .filter_map(|(_, receive)| match receive {
+                ReceiveTunnel::OutboundEndpoint { endpoint, .. }
+                | ReceiveTunnel::Own { endpoint, .. } => Some(endpoint.unfinished_bytes()),
+                _ => None,
+            });
+        endpoints.sum()
+    }
+
+    /// Asserts that nothing holds more than it may.
+    pub(crate) fn check_bounds(&self, config: &crate::RouterConfig) {
+        use ramson_proto::tunnel::reassembly::ReassemblyLimits;
+        assert!(self.inbox.len() <= INBOX && self.to_core.len() <= BACKLOG + self.tunnels.len());
+        let own = 64 * config.exploratory.quantity;
+        assert!(self.tunnels.len() <= config.transit.tunnels + own);
+        assert_eq!(self.tunnels.len(), self.expiries.len());
+        assert!(self.targets.len() <= MAX_TARGETS);
+        let endpoint = ReassemblyLimits::TRANSIT.bytes;
+        assert!(self.unfinished_bytes() <= endpoint * self.tunnels.len());
+        assert!(self.duplicates.memory_bytes() <= 2 * DUPLICATES_BYTES);
+    }
 }

@@ -229,9 +229,13 @@ impl World {
         let ahead = node.map_or(0, |node| node.settings.clock_ahead_ms);
         let machine = UnixTime::from_millis(truth.saturating_add_signed(ahead));
         let router = node.and_then(|node| node.handle.as_ref());
-        Now {
-            instant: Instant::from_micros(at),
-            unix: router.map_or(machine, |router| router.clock().correct(machine)),
+        let instant = Instant::from_micros(at);
+        match router {
+            Some(router) => router.clock().now(instant, machine),
+            None => Now {
+                instant,
+                unix: machine,
+            },
         }
     }
 

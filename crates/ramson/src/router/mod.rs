@@ -136,7 +136,7 @@ impl RunningRouter {
             requests,
             handle,
         } = router;
-        folder.write_info(&handle.router_info())?;
+        folder.write_info(&handle.router_info());
         let shared = Shared {
             clock: Clock::new(handle.clock()),
             traffic: Arc::default(),
@@ -172,9 +172,13 @@ impl RunningRouter {
             services.push(runtime.spawn(accept).abort_handle());
         }
         // Last: others may come while this is read.
-        let known = folder.read_known()?;
+        let known = folder.read_known();
         if known.damaged > 0 {
-            tracing::warn!(damaged = known.damaged, "some known RouterInfos were lost");
+            tracing::warn!(
+                kept = known.infos.len(),
+                places = known.damaged,
+                "the file of known RouterInfos is damaged: some were lost"
+            );
         }
         let mut seeded = known.infos.len();
         handle.seed(known.infos);
@@ -292,10 +296,7 @@ async fn keep_house(folder: Arc<DataFolder>, handle: RouterHandle) {
         }
         written = info.published();
         let folder = Arc::clone(&folder);
-        let write = move || folder.write_info(&info);
-        if let Ok(Err(error)) = tokio::task::spawn_blocking(write).await {
-            tracing::error!(%error, "the RouterInfo was not written");
-        }
+        let _ = tokio::task::spawn_blocking(move || folder.write_info(&info)).await;
     }
 }
 

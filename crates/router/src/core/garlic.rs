@@ -53,9 +53,7 @@ impl Core {
             }
             None => {}
         }
-        if let Origin::Peer(from) = origin
-            && !self.quotas.lookup(from, now)
-        {
+        if !self.quotas.lookup(origin.neighbour(), now) {
             self.drop(DropReason::LookupQuota);
             return;
         }
@@ -86,10 +84,14 @@ impl Core {
                 _ if for_us && inner.kind() == MessageType::Garlic => self.drop(DropReason::Garlic),
                 _ if for_us => self.receive(Origin::Garlic, inner, now),
                 CloveDelivery::Router(router) => {
-                    self.send_to(router, &inner, now);
+                    if self.may_reach(router, origin.neighbour(), now) {
+                        self.send_to(router, &inner, now);
+                    }
                 }
                 CloveDelivery::Tunnel { gateway, tunnel } => {
-                    self.send_to_tunnel(gateway, tunnel, &inner, now);
+                    if self.may_reach(gateway, origin.neighbour(), now) {
+                        self.send_to_tunnel(gateway, tunnel, &inner, now);
+                    }
                 }
                 _ => self.drop(DropReason::Garlic),
             }

@@ -315,3 +315,14 @@ impl Core {
         self.lookups.start(key, LookupKind::Exploration, now);
     }
 }
+
+#[cfg(test)]
+impl Lookups {
+    pub(super) fn check_bounds(&self) {
+        assert!(self.lookups.len() <= MAX_LOOKUPS);
+        for lookup in self.lookups.values() {
+            assert!(lookup.asked.len() <= MAX_ASKED && lookup.waiting.len() <= MAX_WAITING);
+            assert!(lookup.named.len() <= 16 * (MAX_ASKED + 1));
+        }
+    }
+}

@@ -1,12 +1,14 @@
 //! The control plane: netDb, links, tunnel building, the own RouterInfo. Bulk traffic never comes
 //! here.
 
+mod address;
 mod answers;
 mod clock;
 mod floodfill;
 mod garlic;
 mod handshakes;
 mod links;
+mod load;
 mod lookups;
 mod netdb;
 mod own;
@@ -38,6 +40,7 @@ use ramson_wire::{
 use self::answers::Answers;
 use self::clock::ClockWatch;
 use self::links::{Links, Wanted};
+use self::load::Load;
 use self::lookups::Lookups;
 use self::netdb::NetDb;
 pub(crate) use self::own::OwnRouter;
@@ -45,12 +48,12 @@ use self::publish::Publisher;
 use self::quotas::Quotas;
 use self::transit::Transit;
 use self::tunnels::Tunnels;
+use crate::clock::RouterClock;
 use crate::config::RouterConfig;
 use crate::inbox::{Inbox, Sender};
 use crate::link::{LinkCommand, LinkEnv, LinkId, LinkPart};
 use crate::peer::PeerHandle;
 use crate::relay::{RelayMessage, RelaySenders, seconds_up};
-use crate::router::RouterClock;
 
 pub use self::handshakes::{HandshakeCounters, HandshakeFailure};
 pub use self::lookups::LookupOutcome;
@@ -126,6 +129,9 @@ pub(crate) enum CoreMessage {
         router: RouterHash,
         reply: Sender<LookupOutcome>,
     },
+    /// What a relay has carried for others since it last told, in bytes, and what it dropped, in
+    /// messages.
+    Carried { bytes: u64, dropped: u64 },
     /// Changed limits.
     Limits(crate::TransitLimits),
     /// Refuse new transit.
@@ -162,6 +168,16 @@ pub(crate) enum Origin {
     Tunnel(Option<TunnelId>),
 }
 
+impl Origin {
+    /// The neighbour whose doing it is, as far as that is known.
+    fn neighbour(self) -> Option<RouterHash> {
+        match self {
+            Self::Peer(from) => Some(from),
+            Self::Garlic | Self::Tunnel(_) => None,
+        }
+    }
+}
+
 /// The control plane of one router.
 #[derive(Debug)]
 pub struct Core {
@@ -178,6 +194,7 @@ pub struct Core {
     answers: Answers,
     garlic_seen: DuplicateFilter,
     quotas: Quotas,
+    load: Load,
     relays: RelaySenders,
     inbox: Inbox<CoreMessage>,
     batch: Vec<CoreMessage>,
@@ -223,6 +240,7 @@ impl Core {
             answers: Answers::default(),
             garlic_seen: garlic::filter(&mut random),
             quotas: Quotas::default(),
+            load: Load::default(),
             config,
             random,
             own,
@@ -323,7 +341,7 @@ impl Core {
                 }
             }
             CoreMessage::RouterInfo { from, info, flood } => {
-                if self.quotas.store(from, now) {
+                if self.quotas.store(Some(from), now) {
                     self.take_router(info, Some(from), flood, now);
                 } else {
                     self.drop(DropReason::StoreQuota);
@@ -345,9 +363,12 @@ impl Core {
             }
             CoreMessage::ToOwnGateway { tunnel, message } => {
                 self.relays
-                    .post(tunnel, RelayMessage::Gateway { tunnel, message });
+                    .post(tunnel, RelayMessage::from_nobody(tunnel, message));
             }
             CoreMessage::Forward { router, message } => {
+                if !self.may_reach(router, None, now) {
+                    return;
+                }
                 if !self.links.send(router, message, now) {
                     self.drop(DropReason::QueueFull);
                 } else if let Some(handle) = self.links.handle(router, now) {
@@ -369,6 +390,7 @@ impl Core {
                 self.config.transit = limits;
                 self.relays.post_rate(limits.rate_bytes_per_s);
             }
+            CoreMessage::Carried { bytes, dropped } => self.load.carried(bytes, dropped),
             CoreMessage::Drain => self.draining = true,
             CoreMessage::DropLinks => self.links.close_all(TerminationReason::Normal),
             CoreMessage::Stop => self.links.close_all(TerminationReason::Shutdown),
@@ -409,7 +431,7 @@ impl Core {
 
     fn tick(&mut self, now: Now) {
         if self.own.resign_at() <= now.instant || std::mem::take(&mut self.resign) {
-            match self.own.resign(&self.config, now) {
+            match self.own.resign(&self.config, self.load.congestion(), now) {
                 Ok(()) => {
                     *self.local.lock().unwrap_or_else(|it| it.into_inner()) =
                         self.own.local().clone();
@@ -419,6 +441,8 @@ impl Core {
                 Err(error) => tracing::error!(%error, "cannot sign the own RouterInfo"),
             }
         }
+        self.watch_load(now);
+        self.watch_clock();
         self.netdb.sweep(now);
         self.links.sweep(now);
         self.quotas.sweep(now);
@@ -426,6 +450,19 @@ impl Core {
         self.look_up(now);
         self.build_tunnels(now);
         self.report(now);
+    }
+
+    /// Says whether a neighbour may have us speak with this router, which costs much if we know
+    /// nothing of it.
+    fn may_reach(&mut self, router: RouterHash, from: Option<RouterHash>, now: Now) -> bool {
+        let known = router == self.own.hash()
+            || self.links.is_linked(&router)
+            || self.netdb.router(&router).is_some()
+            || self.quotas.unknown(from, now);
+        if !known {
+            self.drop(DropReason::UnknownRouterQuota);
+        }
+        known
     }
 
     /// Messages wait for this router.
@@ -471,7 +508,7 @@ impl Core {
             message.encode_long(&mut long);
             let message = long.freeze();
             self.relays
-                .post(tunnel, RelayMessage::Gateway { tunnel, message });
+                .post(tunnel, RelayMessage::from_nobody(tunnel, message));
             return;
         }
         let mut body = BytesMut::with_capacity(TunnelGateway::HEADER_LEN + message.long_len());
@@ -497,5 +534,25 @@ impl Core {
     fn drop(&mut self, reason: DropReason) {
         tracing::debug!(?reason, "dropped");
         *self.drops.entry(reason).or_default() += 1;
+    }
+}
+
+/// What tests look at.
+#[cfg(test)]
+impl Core {
+    pub(crate) fn links(&self) -> &Links {
+        &self.links
+    }
+
+    pub(crate) fn netdb(&self) -> &NetDb {
+        &self.netdb
+    }
+
+    /// Asserts that no table holds more than it may.
+    pub(crate) fn check_bounds(&self, config: &RouterConfig) {
+        assert!(self.inbox.len() <= INBOX);
+        self.links.check_bounds(config);
+        self.quotas.check_bounds();
+        self.lookups.check_bounds();
     }
 }

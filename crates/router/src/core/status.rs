@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ramson_proto::Now;
+use ramson_wire::Congestion;
 
 use super::{Core, HandshakeCounters};
 
@@ -43,6 +44,42 @@ pub enum DropReason {
     DamagedFrame,
     /// A look-up of somebody who does not ask a floodfill.
     NotFloodfill,
+    /// A router of which nothing is known, and of which a neighbour wants more than it may.
+    UnknownRouterQuota,
+    /// A tunnel of others: its id is taken here.
+    TransitId,
+    /// A tunnel of others: there are as many as we want, or nearly.
+    TransitFull,
+    /// A tunnel of others: while there are many, this neighbour has too many of them.
+    TransitShare,
+    /// A tunnel of others: the router is about to end.
+    TransitDraining,
+    /// A tunnel of others: of a kind that we do not know.
+    TransitUnsupported,
+    /// A tunnel of others: there is no room for a queue towards its next hop.
+    TransitNext,
+    /// A link that came up while there were as many as we want.
+    LinksFull,
+    /// A connection, because too many handshakes are under way.
+    HandshakesFull,
+    /// A connection, because too many handshakes of its source are under way.
+    HandshakesOfSource,
+    /// A handshake whose first message was seen before.
+    HandshakeReplay,
+    /// A message for a tunnel, because its relay was behind.
+    RelayBehind,
+    /// A neighbour's message, because the control plane was behind.
+    CoreBehind,
+    /// A tunnel message that is none.
+    NoTunnelMessage,
+    /// A message that waited too long for its link.
+    TooLate,
+    /// A message that waited in a link that ended.
+    Unsent,
+    /// A RouterInfo told on a link that is malformed or wrongly signed.
+    RouterInfoInvalid,
+    /// A RouterInfo told on a link beyond the rate at which they are verified.
+    RouterInfoQuota,
 }
 
 /// A snapshot of a router.
@@ -83,6 +120,8 @@ pub struct RouterStatus {
     pub drops: BTreeMap<DropReason, u64>,
     /// Refuses new transit tunnels, to end.
     pub draining: bool,
+    /// The congestion that is published.
+    pub congestion: Option<Congestion>,
 }
 
 impl Core {
@@ -92,6 +131,8 @@ impl Core {
         if self.first_tunnel_after.is_none() && self.tunnels.counts() != [0, 0] {
             self.first_tunnel_after = Some(now.instant.saturating_since(began));
         }
+        let mut drops = self.drops.clone();
+        self.links.count_drops(&mut drops);
         let status = RouterStatus {
             links: self.links.linked_count(),
             half_open: self.links.half_open(),
@@ -108,8 +149,9 @@ impl Core {
             exploratory: self.tunnels.counts(),
             builds: self.tunnels.builds(),
             first_tunnel_after: self.first_tunnel_after,
-            drops: self.drops.clone(),
+            drops,
             draining: self.draining,
+            congestion: self.load.congestion(),
         };
         *self.status.lock().unwrap_or_else(|it| it.into_inner()) = status;
     }

@@ -7,7 +7,7 @@ use ramson_proto::tunnel::{Endpoint, HopLayer, LAYERED_LEN, duplicates};
 use ramson_wire::i2np::TunnelData;
 use ramson_wire::{Instant, MessageType, RouterHash, TunnelId};
 
-use super::{LAYER_BATCH, ReceiveTunnel, RelayShard, tunnel_message};
+use super::{LAYER_BATCH, ReceiveTunnel, RelayCounters, RelayShard, tell, tunnel_message};
 use crate::core::CoreMessage;
 
 impl RelayShard {
@@ -43,7 +43,11 @@ impl RelayShard {
                 .insert(&duplicates::message_key(message), now.instant)
             {
                 self.counters.dropped_duplicate += 1;
-            } else if transit && !self.limiter.take(TunnelData::LEN as u64, now.instant) {
+            } else if transit
+                && !self
+                    .limiter
+                    .take(Some(*from), TunnelData::LEN as u64, now.instant)
+            {
                 self.counters.dropped_rate += 1;
             } else {
                 bodies.push(std::mem::take(body));
@@ -76,7 +80,7 @@ impl RelayShard {
                 layer, endpoint, ..
             } => {
                 add_layers(layer, &mut bodies);
-                self.counters.dropped_malformed += take_out(endpoint, bodies, now.instant);
+                take_out(endpoint, bodies, now.instant, &mut self.counters);
                 let mut outputs = Vec::new();
                 while let Some(output) = endpoint.poll_message() {
                     outputs.push(output);
@@ -93,13 +97,14 @@ impl RelayShard {
                 for message in bodies.iter_mut().filter_map(layered) {
                     layers.remove_all(message);
                 }
-                self.counters.dropped_malformed += take_out(endpoint, bodies, now.instant);
+                take_out(endpoint, bodies, now.instant, &mut self.counters);
                 while let Some(output) = endpoint.poll_message() {
                     self.counters.own += 1;
-                    self.to_core.push_back(CoreMessage::FromTunnel {
+                    let message = CoreMessage::FromTunnel {
                         tunnel: Some(tunnel),
                         message: output.message,
-                    });
+                    };
+                    tell(&mut self.to_core, message, &mut self.counters);
                 }
             }
             ReceiveTunnel::InboundGateway { .. } => {}
@@ -121,9 +126,21 @@ fn add_layers(layer: &HopLayer, bodies: &mut [BytesMut]) {
     }
 }
 
-/// Gives clear messages to a tunnel's end; returns how many were of no use.
-fn take_out(endpoint: &mut Endpoint, bodies: Vec<BytesMut>, now: Instant) -> u64 {
-    let clear = bodies.into_iter().map(|body| body.freeze().slice(4..));
-    let failed = clear.filter(|message| endpoint.handle_message(message, now).is_err());
-    failed.count() as u64
+/// Gives clear messages to a tunnel's end; counts those of no use.
+fn take_out(
+    endpoint: &mut Endpoint,
+    bodies: Vec<BytesMut>,
+    now: Instant,
+    counters: &mut RelayCounters,
+) {
+    let before = *endpoint.stats();
+    for body in bodies {
+        if endpoint
+            .handle_message(&body.freeze().slice(4..), now)
+            .is_err()
+        {
+            counters.dropped_malformed += 1;
+        }
+    }
+    counters.count_fragments(&before, endpoint.stats());
 }

@@ -8,7 +8,7 @@ use ramson_proto::ntcp2::{LinkMessage, Priority};
 use ramson_wire::i2np::TunnelGateway;
 use ramson_wire::{I2npRef, MessageType, TunnelDelivery};
 
-use super::{RelayShard, seconds_up, tunnel_message};
+use super::{RelayShard, seconds_up, tell, tunnel_message};
 use crate::core::CoreMessage;
 
 impl RelayShard {
@@ -16,10 +16,11 @@ impl RelayShard {
     pub(super) fn deliver(&mut self, delivery: TunnelDelivery, message: Bytes, now: Now) {
         let router = match delivery {
             TunnelDelivery::Local => {
-                self.to_core.push_back(CoreMessage::FromTunnel {
+                let message = CoreMessage::FromTunnel {
                     tunnel: None,
                     message,
-                });
+                };
+                tell(&mut self.to_core, message, &mut self.counters);
                 return;
             }
             TunnelDelivery::Router(router)
@@ -36,16 +37,16 @@ impl RelayShard {
             return;
         }
         if router == self.us {
-            match delivery {
+            let message = match delivery {
                 TunnelDelivery::Tunnel { tunnel, .. } => {
-                    self.to_core
-                        .push_back(CoreMessage::ToOwnGateway { tunnel, message });
+                    CoreMessage::ToOwnGateway { tunnel, message }
                 }
-                _ => self.to_core.push_back(CoreMessage::FromTunnel {
+                _ => CoreMessage::FromTunnel {
                     tunnel: None,
                     message,
-                }),
-            }
+                },
+            };
+            tell(&mut self.to_core, message, &mut self.counters);
             return;
         }
         let message = match delivery {
@@ -72,9 +73,10 @@ impl RelayShard {
                     self.counters.dropped_full += 1;
                 }
             }
-            None => self
-                .to_core
-                .push_back(CoreMessage::Forward { router, message }),
+            None => {
+                let message = CoreMessage::Forward { router, message };
+                tell(&mut self.to_core, message, &mut self.counters);
+            }
         }
     }
 }

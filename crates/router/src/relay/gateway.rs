@@ -5,14 +5,20 @@ use ramson_proto::Now;
 use ramson_proto::ntcp2::Priority;
 use ramson_proto::tunnel::LAYERED_LEN;
 use ramson_wire::i2np::TunnelData;
-use ramson_wire::{I2npRef, MessageType, TunnelDelivery, TunnelId};
+use ramson_wire::{I2npRef, MessageType, RouterHash, TunnelDelivery, TunnelId};
 
-use super::{ReceiveTunnel, RelayShard, tunnel_message};
+use super::{ReceiveTunnel, RelayShard, tell, tunnel_message};
 use crate::core::CoreMessage;
 
 impl RelayShard {
     /// A message for a tunnel whose gateway we are.
-    pub(super) fn take_in(&mut self, tunnel: TunnelId, message: Bytes, now: Now) {
+    pub(super) fn take_in(
+        &mut self,
+        from: Option<RouterHash>,
+        tunnel: TunnelId,
+        message: Bytes,
+        now: Now,
+    ) {
         let Ok(header) = I2npRef::parse_long_unchecked(&message) else {
             self.counters.dropped_malformed += 1;
             return;
@@ -20,7 +26,7 @@ impl RelayShard {
         let id = header.id;
         match self.tunnels.get_mut(&tunnel) {
             Some((_, ReceiveTunnel::InboundGateway { gateway, .. })) => {
-                if !self.limiter.take(message.len() as u64, now.instant) {
+                if !self.limiter.take(from, message.len() as u64, now.instant) {
                     self.counters.dropped_rate += 1;
                 } else if gateway
                     .handle_message(TunnelDelivery::Local, id, message)
@@ -36,10 +42,11 @@ impl RelayShard {
             Some((_, ReceiveTunnel::Own { layers, .. })) => {
                 if layers.is_empty() {
                     self.counters.own += 1;
-                    self.to_core.push_back(CoreMessage::FromTunnel {
+                    let message = CoreMessage::FromTunnel {
                         tunnel: Some(tunnel),
                         message,
-                    });
+                    };
+                    tell(&mut self.to_core, message, &mut self.counters);
                 } else {
                     self.counters.dropped_malformed += 1;
                 }

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use bytes::Bytes;
 use ramson_proto::ntcp2::LinkMessage;
 use ramson_wire::i2np::{TunnelData, TunnelGateway};
 use ramson_wire::{MessageType, RouterHash, TunnelId};
@@ -98,6 +99,15 @@ impl RelaySenders {
 }
 
 impl RelayMessage {
+    /// A message for a tunnel whose gateway we are; which neighbour sent it is not known.
+    pub(crate) fn from_nobody(tunnel: TunnelId, message: Bytes) -> Self {
+        Self::Gateway {
+            from: None,
+            tunnel,
+            message,
+        }
+    }
+
     /// Keeps a link's message for the shard it concerns; gives back what is for `Core`.
     pub(crate) fn of(
         from: RouterHash,
@@ -123,7 +133,13 @@ impl RelayMessage {
                     Ok(gateway) => {
                         let tunnel = gateway.tunnel;
                         let message = body.slice_ref(gateway.message);
-                        relays.push(tunnel, Self::Gateway { tunnel, message });
+                        let from = Some(from);
+                        let gateway = Self::Gateway {
+                            from,
+                            tunnel,
+                            message,
+                        };
+                        relays.push(tunnel, gateway);
                     }
                     Err(_) => *malformed += 1,
                 }
