@@ -31,6 +31,8 @@ enum Commands {
     Sim(commands::sim::Sim),
     /// Plant known faults one after another and see whether a scenario finds each.
     SimFaults(commands::sim::SimFaults),
+    /// Run streams over a mixed network and over one of i2pd alone, for long, and compare them.
+    Soak(commands::soak::Soak),
 }
 
 fn main() -> ExitCode {
@@ -42,6 +44,7 @@ fn main() -> ExitCode {
         Commands::Peers(command) => command.run(),
         Commands::Sim(command) => command.run(),
         Commands::SimFaults(command) => command.run(),
+        Commands::Soak(command) => command.run(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -187,6 +187,24 @@ impl RamsonProcess {
         Ok(())
     }
 
+    /// Asks it as people do.
+    pub(super) fn status(&self) -> Result<serde_json::Value> {
+        let (program, _) = self.command.split_first().context("no program")?;
+        let output = Command::new(program)
+            .args(["router", "status", "--json", "--config"])
+            .arg(&self.access.config)
+            .output()
+            .context("cannot run ramson")?;
+        if !output.status.success() {
+            bail!(
+                "ramson router {} has no status: {}",
+                self.index,
+                String::from_utf8_lossy(&output.stdout).trim()
+            );
+        }
+        serde_json::from_slice(&output.stdout).context("the status is no JSON")
+    }
+
     pub(super) fn kill(&self) {
         *self.lock() = None;
     }

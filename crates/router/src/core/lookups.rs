@@ -61,6 +61,10 @@ pub(super) struct Lookups {
     explore_at: Instant,
     pub(super) succeeded: u64,
     pub(super) failed: u64,
+    /// Look-ups of others: answered with the entry, and with the names of others.
+    pub(super) answered: [u64; 2],
+    /// Encrypted ones among them.
+    pub(super) answered_encrypted: u64,
 }
 
 impl Lookups {
@@ -71,6 +75,8 @@ impl Lookups {
             explore_at: Instant::ZERO,
             succeeded: 0,
             failed: 0,
+            answered: [0; 2],
+            answered_encrypted: 0,
         }
     }
 

@@ -101,6 +101,11 @@ pub struct RouterStatus {
     pub floodfills: usize,
     /// LeaseSets stored.
     pub lease_sets: usize,
+    /// Look-ups of others that were answered: with what was asked for, and with other routers to
+    /// ask.
+    pub lookups_answered: [u64; 2],
+    /// How many of these came encrypted to us and were answered encrypted.
+    pub lookups_encrypted: u64,
     /// Transit tunnels.
     pub transit_tunnels: usize,
     /// Requests to take part in a tunnel that were accepted, by role: inbound gateway,
@@ -142,6 +147,8 @@ impl Core {
             routers: self.netdb.router_count(),
             floodfills: self.netdb.floodfill_count(),
             lease_sets: self.netdb.lease_set_count(),
+            lookups_answered: self.lookups.answered,
+            lookups_encrypted: self.lookups.answered_encrypted,
             transit_tunnels: self.transit.tunnels(),
             transit_accepted: self.transit.accepted,
             transit_long_records: self.transit.long_records,
