@@ -7,6 +7,7 @@
 
 mod config;
 mod folder;
+mod lone;
 mod namespace;
 mod ports;
 mod ramson;
@@ -27,6 +28,7 @@ use serde::{Deserialize, Serialize};
 use self::config::Role;
 use crate::peers::{self, Peer};
 use folder::NetworkFolder;
+pub use lone::{LoneKind, LoneRouter};
 use namespace::Namespace;
 use ports::PortBlock;
 use ramson::RamsonProcess;
@@ -54,8 +56,14 @@ pub struct NetworkSpec {
     pub routers: usize,
     /// Our own routers beside them; they have no SAM bridge and are counted apart.
     pub ramson: RamsonSpec,
-    /// The routers of that kind are ends only: all hops and floodfills are ours.
+    /// The routers of that kind are ends only: all hops and floodfills are ours, or those of
+    /// `between`.
     pub ends: bool,
+    /// Routers behind the ends that carry tunnels and speak NTCP2 alone; those of i2pd are
+    /// floodfills too. Only where there are ends.
+    pub between: Vec<Peer>,
+    /// Routers log what is wrong and nothing else, as is fair when they are measured.
+    pub quiet: bool,
     /// Whether [`Network::start`] returns only after a stream has crossed the network.
     pub wait_until_ready: bool,
 }
@@ -68,6 +76,8 @@ impl NetworkSpec {
             routers,
             ramson: RamsonSpec::default(),
             ends: false,
+            between: Vec::new(),
+            quiet: false,
             wait_until_ready: true,
         }
     }
@@ -78,14 +88,17 @@ impl NetworkSpec {
         let least = if self.peer == Peer::Emissary {
             FLOODFILLS + 2
         } else if self.ends {
-            if self.peer == Peer::Old || self.ramson.routers == 0 {
-                bail!("ends need ramson routers between them, and i2pd from 2.51 on");
+            if self.peer == Peer::Old || self.ramson.routers + self.between.len() == 0 {
+                bail!("ends need routers between them, and i2pd from 2.51 on");
             }
             2
         } else {
             FLOODFILLS
         };
-        let most = ports::MAX_ROUTERS.saturating_sub(self.ramson.routers);
+        if !self.ends && !self.between.is_empty() {
+            bail!("only ends have routers between them");
+        }
+        let most = ports::MAX_ROUTERS.saturating_sub(self.ramson.routers + self.between.len());
         if !(least..=most).contains(&self.routers) {
             bail!(
                 "a network of {} has {least} to {most} routers, not {}",
@@ -98,8 +111,15 @@ impl NetworkSpec {
             let floodfills = FLOODFILLS.max(self.routers / 2);
             line_up.splice(self.routers - floodfills.., vec![Peer::Current; floodfills]);
         }
+        line_up.extend(&self.between);
         Ok(line_up)
     }
+}
+
+/// The address of router `index` of a network whose routers have one each.
+fn own_address(network_id: u8, index: usize) -> IpAddr {
+    let host = u8::try_from(index + 1).unwrap_or(u8::MAX);
+    IpAddr::from([127, network_id, 1, host])
 }
 
 /// Where to reach one router and what belongs to it.
@@ -154,10 +174,12 @@ impl Network {
     pub fn start(spec: NetworkSpec) -> Result<Self> {
         let line_up = spec.line_up()?;
         let installation = peers::install(spec.peer)?;
-        let floodfills = match spec.peer {
-            Peer::Emissary => Some(peers::install(Peer::Current)?),
-            Peer::Current | Peer::Stable | Peer::Old => None,
-        };
+        let mut others = Vec::new();
+        for peer in &line_up {
+            if *peer != spec.peer && others.iter().all(|(other, _)| other != peer) {
+                others.push((*peer, peers::install(*peer)?));
+            }
+        }
         let own = spec.ramson;
         let program = match own.routers {
             0 => None,
@@ -167,7 +189,8 @@ impl Network {
             _ => Some(ramson::build(own.release)?),
         };
         let began = Instant::now();
-        let ports = PortBlock::claim(spec.routers + own.routers)?;
+        let strangers = line_up.len();
+        let ports = PortBlock::claim(strangers + own.routers)?;
         let folder = NetworkFolder::create(ports.network_id())?;
         let namespace = match spec.peer {
             Peer::Old => {
@@ -177,34 +200,33 @@ impl Network {
             Peer::Current | Peer::Stable | Peer::Emissary => None,
         };
         // One connection at a time is what i2pd takes of one address.
-        let own_address = |index: usize| {
-            let host = u8::try_from(index + 1).unwrap_or(u8::MAX);
-            IpAddr::from([127, ports.network_id(), 1, host])
-        };
+        let own_address = |index: usize| own_address(ports.network_id(), index);
         let mut routers = Vec::new();
         for (index, (peer, ports)) in line_up.into_iter().zip(ports.routers()).enumerate() {
-            let floodfill = floodfills.as_ref().filter(|_| peer != spec.peer);
+            let other = others.iter().find(|(other, _)| *other == peer);
             routers.push(RouterProcess::create(RouterPlan {
                 index,
                 home: folder.path().join(format!("router-{index}")),
                 peer,
-                installation: floodfill.unwrap_or(&installation),
+                installation: other.map_or(&installation, |(_, it)| it),
                 ports,
                 role: match spec.peer {
-                    _ if spec.ends => Role::End,
+                    _ if spec.ends && index < spec.routers => Role::End,
+                    _ if spec.ends => Role::Between,
                     // The first and the last, which the check for readiness uses, are not: a
                     // floodfill of this age may keep a LeaseSet of its own to itself.
                     Peer::Old if !(1..=FLOODFILLS).contains(&index) => Role::Router,
                     _ if peer == Peer::Emissary => Role::Router,
                     _ => Role::Floodfill,
                 },
-                address: (own.routers > 0).then(|| own_address(index)),
+                quiet: spec.quiet,
+                address: (own.routers > 0 || spec.ends).then(|| own_address(index)),
                 namespace: namespace.clone(),
             })?);
         }
         let mut ramson = Vec::new();
         if let Some(program) = &program {
-            let ports = ports.routers().into_iter().skip(spec.routers);
+            let ports = ports.routers().into_iter().skip(strangers);
             for (index, ports) in ports.enumerate() {
                 let home = folder.path().join(format!("ramson-{index}"));
                 let floodfill = index < own.floodfills;
@@ -212,15 +234,15 @@ impl Network {
                     index,
                     &home,
                     program,
-                    own_address(spec.routers + index),
+                    own_address(strangers + index),
                     ports,
-                    floodfill,
+                    (floodfill, spec.quiet),
                 )?);
             }
         }
         let mut version = installation.version;
-        if let Some(floodfills) = floodfills {
-            version += &format!(" with {}", floodfills.version);
+        for (_, other) in &others {
+            version += &format!(" with {}", other.version);
         }
         let mut network = Self {
             routers,
@@ -244,10 +266,13 @@ impl Network {
             router.wait_for_sam()?;
         }
         if spec.wait_until_ready {
-            let ends = network
-                .routers()
-                .filter(|router| router.peer == spec.peer)
-                .count();
+            let ends = match spec.ends {
+                true => spec.routers,
+                false => network
+                    .routers()
+                    .filter(|router| router.peer == spec.peer)
+                    .count(),
+            };
             // Not the first ones, which people and tests use: i2pd may crash some seconds after
             // sessions on it ended.
             let crossing = network.cross(ends - 2, ends - 1, READY_WITHIN)?;
@@ -268,8 +293,10 @@ impl Network {
         for router in &self.routers {
             router.wait_for_sam()?;
         }
-        // The last one is an i2pd in every network.
-        let mut sam = SamSocket::connect(self.router(self.len() - 1)?.sam)?;
+        // One is in every network.
+        let i2pd = |router: &&RouterAccess| router.peer != Peer::Emissary;
+        let i2pd = self.routers().filter(i2pd).last().context("no i2pd")?;
+        let mut sam = SamSocket::connect(i2pd.sam)?;
         for name in NAMES {
             let (destination, private) = sam.generate()?;
             let keys = name.strip_suffix(".i2p").unwrap_or(name);
