@@ -16,6 +16,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Commands {
+    /// Measure our router beside i2pd and emissary.
+    Bench(commands::bench::Bench),
     /// Bring a private network up and play web site, ping-pong, datagrams and a transfer over it.
     Demo(commands::demo::Demo),
     /// Run a closed network of real routers on this machine.
@@ -37,6 +39,7 @@ enum Commands {
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
+        Commands::Bench(command) => command.run(),
         Commands::Demo(command) => command.run(),
         Commands::Net(command) => command.run(),
         Commands::Test(command) => command.run(),
