@@ -34,6 +34,11 @@ const TUNNEL_MESSAGE_TTL: Duration = Duration::from_secs(8);
 const DUPLICATES_BYTES: usize = 4 << 20;
 /// How long a message is remembered at least.
 const DUPLICATES_KEEP: Duration = Duration::from_secs(60);
+/// Messages for `Core` that may wait in a shard; beyond, they are dropped and counted. One tunnel
+/// message may have hundreds in it.
+const BACKLOG: usize = 4096;
+/// When `Core` is behind, it is told the rest after this.
+const RETRY: Duration = Duration::from_millis(5);
 /// How often half-assembled messages are looked at.
 const SWEEP: Duration = Duration::from_secs(1);
 
@@ -120,6 +125,8 @@ pub struct RelayCounters {
     pub dropped_rate: u64,
     /// Expired on the way.
     pub dropped_expired: u64,
+    /// For ourselves, while `Core` was behind.
+    pub dropped_core_full: u64,
 }
 
 /// The senders of all shards, with what waits for each.
@@ -350,10 +357,13 @@ impl RelayShard {
         }
         self.core.post_all(&mut self.to_core);
         let next = self.expiries.first().map(|(expires, _)| *expires);
-        if more || !self.to_core.is_empty() {
-            return Some(now.instant);
+        if more {
+            Some(now.instant)
+        } else if !self.to_core.is_empty() {
+            Some(now.instant + RETRY)
+        } else {
+            next
         }
-        next
     }
 
     fn expire(&mut self, now: Instant) {
@@ -469,10 +479,11 @@ impl RelayShard {
                 self.counters.dropped_malformed += take_out(endpoint, bodies, now.instant);
                 while let Some(output) = endpoint.poll_message() {
                     self.counters.own += 1;
-                    self.to_core.push_back(CoreMessage::FromTunnel {
+                    let message = CoreMessage::FromTunnel {
                         tunnel: Some(tunnel),
                         message: output.message,
-                    });
+                    };
+                    tell(&mut self.to_core, message, &mut self.counters);
                 }
             }
             ReceiveTunnel::InboundGateway { .. } => {}
@@ -504,10 +515,11 @@ impl RelayShard {
             Some((_, ReceiveTunnel::Own { layers, .. })) => {
                 if layers.is_empty() {
                     self.counters.own += 1;
-                    self.to_core.push_back(CoreMessage::FromTunnel {
+                    let message = CoreMessage::FromTunnel {
                         tunnel: Some(tunnel),
                         message,
-                    });
+                    };
+                    tell(&mut self.to_core, message, &mut self.counters);
                 } else {
                     self.counters.dropped_malformed += 1;
                 }
@@ -556,11 +568,11 @@ impl RelayShard {
     fn deliver(&mut self, delivery: TunnelDelivery, message: Bytes, now: Now) {
         let router = match delivery {
             TunnelDelivery::Local => {
-                self.to_core.push_back(CoreMessage::FromTunnel {
+                let message = CoreMessage::FromTunnel {
                     tunnel: None,
                     message,
-                });
-                return;
+                };
+                return tell(&mut self.to_core, message, &mut self.counters);
             }
             TunnelDelivery::Router(router)
             | TunnelDelivery::Tunnel {
@@ -576,17 +588,16 @@ impl RelayShard {
             return;
         }
         if router == self.us {
-            match delivery {
+            let message = match delivery {
                 TunnelDelivery::Tunnel { tunnel, .. } => {
-                    self.to_core
-                        .push_back(CoreMessage::ToOwnGateway { tunnel, message });
+                    CoreMessage::ToOwnGateway { tunnel, message }
                 }
-                _ => self.to_core.push_back(CoreMessage::FromTunnel {
+                _ => CoreMessage::FromTunnel {
                     tunnel: None,
                     message,
-                }),
-            }
-            return;
+                },
+            };
+            return tell(&mut self.to_core, message, &mut self.counters);
         }
         let message = match delivery {
             TunnelDelivery::Tunnel { tunnel, .. } => {
@@ -612,10 +623,20 @@ impl RelayShard {
                     self.counters.dropped_full += 1;
                 }
             }
-            None => self
-                .to_core
-                .push_back(CoreMessage::Forward { router, message }),
+            None => {
+                let message = CoreMessage::Forward { router, message };
+                tell(&mut self.to_core, message, &mut self.counters);
+            }
         }
+    }
+}
+
+/// Keeps a message for `Core`, as long as there is room. The end of a tunnel is always kept.
+fn tell(to_core: &mut VecDeque<CoreMessage>, message: CoreMessage, counters: &mut RelayCounters) {
+    if to_core.len() < BACKLOG {
+        to_core.push_back(message);
+    } else {
+        counters.dropped_core_full += 1;
     }
 }
 
@@ -701,7 +722,68 @@ impl Limiter {
 
 #[cfg(test)]
 mod tests {
+    use ramson_proto::tunnel::TunnelKeys;
+    use ramson_proto::tunnel::reassembly::{EndpointKind, ReassemblyLimits};
+
     use super::*;
+    use crate::testing::at;
+
+    #[test]
+    fn what_waits_for_a_core_that_is_behind_has_a_bound() {
+        let core = Inbox::new(10);
+        let us = RouterHash([1; 32]);
+        let random = Random::from_seed([1; 32]);
+        let mut shard = RelayShard::new(us, core.sender(10), 1 << 30, random);
+        let sender = shard.inbox.sender(INBOX);
+        let (tunnel, previous) = (TunnelId::new(9).unwrap(), RouterHash([2; 32]));
+        let layer = HopLayer::new(&TunnelKeys {
+            layer: [3; 32],
+            iv: [4; 32],
+        });
+        let receive = ReceiveTunnel::OutboundEndpoint {
+            previous,
+            layer: layer.clone(),
+            endpoint: Endpoint::new(EndpointKind::Outbound, ReassemblyLimits::TRANSIT),
+        };
+        let added = sender.post(RelayMessage::Add {
+            tunnel,
+            receive: Box::new(receive),
+            expires: at(600_000).instant,
+        });
+        assert!(added.is_ok());
+
+        // Hundreds of messages for us in each tunnel message.
+        let mut random = Random::from_seed([5; 32]);
+        let mut gateway = Gateway::new(1 << 20);
+        for id in 0..50 * 200 {
+            let message = Bytes::from_static(&[7]);
+            gateway
+                .handle_message(TunnelDelivery::Local, id, message)
+                .unwrap();
+        }
+        let mut message = [0; LAYERED_LEN];
+        while gateway.flush(&mut random, &mut message) {
+            layer.remove(&mut message);
+            let mut body = BytesMut::from(&tunnel.get().to_be_bytes()[..]);
+            body.extend_from_slice(&message);
+            let data = RelayMessage::Data {
+                from: previous,
+                tunnel,
+                body,
+            };
+            assert!(sender.post(data).is_ok());
+        }
+        let again = shard.step(at(1000));
+        assert_eq!(shard.counters.endpoint, 50 * 200);
+        assert_eq!(core.len() + shard.to_core.len(), BACKLOG);
+        let dropped = 50 * 200 - BACKLOG as u64;
+        assert_eq!(shard.counters.dropped_core_full, dropped);
+        // It comes back for the rest, and not at once.
+        assert_eq!(again, Some(at(1000).instant + RETRY));
+        core.take(usize::MAX, &mut Vec::new());
+        shard.step(at(1010));
+        assert_eq!(core.len(), 10);
+    }
 
     #[test]
     fn a_rate_that_changes_holds_from_then_on() {

@@ -142,7 +142,7 @@ fn waiting_for(report: &RouterReport) -> Option<String> {
     Some(why)
 }
 
-fn relay_drops(relay: &RelayCounters) -> [(&'static str, u64); 7] {
+fn relay_drops(relay: &RelayCounters) -> [(&'static str, u64); 8] {
     [
         ("unknown", relay.dropped_unknown),
         ("wrong_router", relay.dropped_wrong_router),
@@ -151,6 +151,7 @@ fn relay_drops(relay: &RelayCounters) -> [(&'static str, u64); 7] {
         ("full", relay.dropped_full),
         ("rate", relay.dropped_rate),
         ("expired", relay.dropped_expired),
+        ("core_full", relay.dropped_core_full),
     ]
 }
 

@@ -45,8 +45,6 @@ struct Lookup {
     waiting: Vec<Sender<LookupOutcome>>,
     started: Instant,
     asked: BTreeSet<RouterHash>,
-    /// Floodfills that were named; whether we know them or not.
-    named: BTreeSet<RouterHash>,
     next_at: Instant,
 }
 
@@ -88,7 +86,6 @@ impl Lookups {
             waiting: Vec::new(),
             started: now.instant,
             asked: BTreeSet::new(),
-            named: BTreeSet::new(),
             next_at: now.instant,
         };
         self.lookups.insert(key, lookup);
@@ -238,7 +235,6 @@ impl Core {
             if (exploring || nearer) && self.netdb.router(peer).is_none() {
                 unknown.push(*peer);
             }
-            lookup.named.insert(*peer);
         }
         lookup.next_at = now.instant;
         if exploring {

@@ -2,12 +2,13 @@
 
 use bytes::Bytes;
 use ramson_crypto::Random;
+use ramson_proto::garlic::router;
 use ramson_proto::tunnel::build::{BuildKind, HopRequest, NextStep};
 use ramson_proto::tunnel::noise::Receiver;
 use ramson_proto::tunnel::reassembly::{EndpointKind, ReassemblyLimits};
 use ramson_proto::tunnel::{Endpoint, Gateway, LAYERED_LEN};
 use ramson_wire::build::{BuildReply, HopRole, ReplyCode};
-use ramson_wire::i2np::{DatabaseLookup, DatabaseStore, StoreEntry, TunnelGateway};
+use ramson_wire::i2np::{DatabaseLookup, DatabaseStore, Garlic, StoreEntry, TunnelGateway};
 use ramson_wire::{I2npMessage, MessageType, RouterHash, TunnelDelivery, TunnelId};
 
 use super::net::Net;
@@ -108,16 +109,27 @@ impl Net {
         while let Some(output) = endpoint.poll_message() {
             match output.delivery {
                 TunnelDelivery::Tunnel { .. } => self.send_to_own(&output.message),
-                // A build request: the endpoint hands it to the first hop.
+                // The endpoint hands it to the first hop of a tunnel to be built.
                 TunnelDelivery::Router(router) => {
-                    if let (Some(number), Ok(message)) =
-                        (number_of(&router), I2npMessage::parse_long(&output.message))
-                    {
-                        self.heard.push_back((number, message));
+                    if let Some(number) = number_of(&router) {
+                        self.unwrap(number, &output.message);
                     }
                 }
                 TunnelDelivery::Local => {}
             }
+        }
+    }
+
+    /// What is in a garlic message to a neighbour, it has heard.
+    fn unwrap(&mut self, number: u8, message: &Bytes) {
+        let receiver = Receiver::new(Peer::of(number).keys.encryption.clone());
+        let Ok(message) = I2npMessage::parse_long(message) else {
+            return;
+        };
+        let garlic = Garlic::parse(message.body()).ok();
+        let opened = garlic.and_then(|garlic| router::open(&receiver, garlic).ok());
+        for clove in opened.into_iter().flat_map(|opened| opened.cloves) {
+            self.heard.push_back((number, clove.message));
         }
     }
 
