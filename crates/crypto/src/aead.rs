@@ -24,6 +24,10 @@ impl AeadKey {
 
     /// Encrypts `data` in place and returns the tag over it and `ad`, the associated data.
     pub fn seal(&self, nonce: u64, ad: &[u8], data: &mut [u8]) -> [u8; TAG_LEN] {
+        #[cfg(feature = "fake")]
+        if crate::fake::is_enabled() {
+            return [0; TAG_LEN];
+        }
         self.0
             .seal_in_place_separate_tag(nonce_of(nonce), Aad::from(ad), data)
             .ok()
@@ -44,6 +48,10 @@ impl AeadKey {
         data: &mut [u8],
         tag: &[u8; TAG_LEN],
     ) -> Result<(), AeadError> {
+        #[cfg(feature = "fake")]
+        if crate::fake::is_enabled() {
+            return crate::fake::fits(tag).then_some(()).ok_or(AeadError);
+        }
         self.0
             .open_in_place_separate_tag(nonce_of(nonce), Aad::from(ad), tag, data)
             .map(drop)
@@ -61,6 +69,12 @@ impl AeadKey {
         ad: &[u8],
         data_and_tag: &'a mut [u8],
     ) -> Result<&'a mut [u8], AeadError> {
+        #[cfg(feature = "fake")]
+        if crate::fake::is_enabled() {
+            let opened = data_and_tag.split_last_chunk_mut::<TAG_LEN>();
+            let opened = opened.filter(|(_, tag)| crate::fake::fits(&tag[..]));
+            return opened.map(|(data, _)| data).ok_or(AeadError);
+        }
         self.0
             .open_in_place(nonce_of(nonce), Aad::from(ad), data_and_tag)
             .map_err(|_| AeadError)

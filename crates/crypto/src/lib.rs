@@ -18,6 +18,9 @@ mod dsa;
 mod ed25519;
 pub use ed25519::{SigningKey, verify};
 
+#[cfg(feature = "fake")]
+pub mod fake;
+
 mod hash;
 pub use hash::sha256;
 

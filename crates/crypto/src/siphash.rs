@@ -4,6 +4,10 @@ use siphasher::sip::SipHasher24;
 ///
 /// With the key as bytes, `k1` is its first half and `k2` its second, both little-endian.
 pub fn siphash24(k1: u64, k2: u64, data: &[u8]) -> u64 {
+    #[cfg(feature = "fake")]
+    if crate::fake::is_enabled() && data.len() == 8 {
+        return 0;
+    }
     SipHasher24::new_with_keys(k1, k2).hash(data)
 }
 

@@ -19,8 +19,14 @@ pub struct PrivateKey(Arc<Inner>);
 
 struct Inner {
     bytes: Zeroizing<[u8; 32]>,
-    key: agreement::PrivateKey,
+    key: Key,
     public: [u8; 32],
+}
+
+enum Key {
+    Real(agreement::PrivateKey),
+    #[cfg(feature = "fake")]
+    Fake,
 }
 
 impl PrivateKey {
@@ -29,6 +35,11 @@ impl PrivateKey {
         #[cfg(feature = "simulation")]
         crate::simulation::count(|work| work.keys += 1);
         let bytes = Zeroizing::new(bytes);
+        #[cfg(feature = "fake")]
+        if crate::fake::is_enabled() {
+            let (key, public) = (Key::Fake, crate::fake::public(&bytes));
+            return Self(Arc::new(Inner { bytes, key, public }));
+        }
         let key = agreement::PrivateKey::from_private_key(&agreement::X25519, bytes.as_slice())
             .expect("any 32 bytes are an X25519 private key");
         let public = key
@@ -36,6 +47,7 @@ impl PrivateKey {
             .ok()
             .and_then(|public| public.as_ref().try_into().ok())
             .expect("every X25519 private key has a public key of 32 bytes");
+        let key = Key::Real(key);
         Self(Arc::new(Inner { bytes, key, public }))
     }
 
@@ -77,8 +89,19 @@ impl PrivateKey {
     }
 
     fn multiply(&self, peer: &[u8; 32]) -> Result<SharedSecret, AgreeError> {
+        let key = match &self.0.key {
+            Key::Real(key) => key,
+            #[cfg(feature = "fake")]
+            Key::Fake => {
+                let secret = crate::fake::shared(&self.0.public, peer);
+                let zero = secret.iter().all(|byte| *byte == 0);
+                return (!zero)
+                    .then(|| SharedSecret(Zeroizing::new(secret)))
+                    .ok_or(AgreeError);
+            }
+        };
         let peer = agreement::UnparsedPublicKey::new(&agreement::X25519, peer);
-        agreement::agree(&self.0.key, peer, AgreeError, |secret| {
+        agreement::agree(key, peer, AgreeError, |secret| {
             let mut bytes = Zeroizing::new([0; 32]);
             if secret.len() != bytes.len() {
                 return Err(AgreeError);

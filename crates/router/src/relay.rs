@@ -40,8 +40,11 @@ const TUNNEL_MESSAGE_TTL: Duration = Duration::from_secs(8);
 const DUPLICATES_BYTES: usize = 4 << 20;
 /// How long a message is remembered at least.
 const DUPLICATES_KEEP: Duration = Duration::from_secs(60);
-/// Messages for `Core` that may wait here while it is behind.
+/// Messages for `Core` that may wait here while it is behind; beyond, they are dropped and counted.
+/// One tunnel message may have hundreds in it.
 const BACKLOG: usize = 4096;
+/// When `Core` is behind, it is told the rest after this.
+const RETRY: Duration = Duration::from_millis(5);
 /// How often half-assembled messages are looked at.
 const SWEEP: Duration = Duration::from_secs(1);
 
@@ -269,10 +272,13 @@ impl RelayShard {
         }
         self.core.post_all(&mut self.to_core);
         let next = self.expiries.first().map(|(expires, _)| *expires);
-        if more || !self.to_core.is_empty() {
-            return Some(now.instant);
+        if more {
+            Some(now.instant)
+        } else if !self.to_core.is_empty() {
+            Some(now.instant + RETRY)
+        } else {
+            next
         }
-        next
     }
 
     fn expire(&mut self, now: Instant) {
@@ -383,5 +389,73 @@ impl RelayShard {
         let endpoint = ReassemblyLimits::TRANSIT.bytes;
         assert!(self.unfinished_bytes() <= endpoint * self.tunnels.len());
         assert!(self.duplicates.memory_bytes() <= 2 * DUPLICATES_BYTES);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ramson_proto::tunnel::reassembly::{EndpointKind, ReassemblyLimits};
+    use ramson_proto::tunnel::{LAYERED_LEN, TunnelKeys};
+    use ramson_wire::TunnelDelivery;
+
+    use super::*;
+    use crate::testing::at;
+
+    #[test]
+    fn what_waits_for_a_core_that_is_behind_has_a_bound() {
+        let core = Inbox::new(10);
+        let us = RouterHash([1; 32]);
+        let random = Random::from_seed([1; 32]);
+        let mut shard = RelayShard::new(us, core.sender(10), 1 << 30, random);
+        let sender = shard.inbox.sender(INBOX);
+        let (tunnel, previous) = (TunnelId::new(9).unwrap(), RouterHash([2; 32]));
+        let keys = TunnelKeys {
+            layer: [3; 32],
+            iv: [4; 32],
+        };
+        let receive = ReceiveTunnel::OutboundEndpoint {
+            previous,
+            layer: HopLayer::new(&keys),
+            endpoint: Endpoint::new(EndpointKind::Outbound, ReassemblyLimits::TRANSIT),
+        };
+        let added = sender.post(RelayMessage::Add {
+            tunnel,
+            receive: Box::new(receive),
+            expires: at(600_000).instant,
+        });
+        assert!(added.is_ok());
+
+        // Hundreds of messages for us in each tunnel message.
+        let mut random = Random::from_seed([5; 32]);
+        let mut gateway = Gateway::new(1 << 20);
+        for id in 0..50 * 200 {
+            let message = Bytes::from_static(&[7]);
+            gateway
+                .handle_message(TunnelDelivery::Local, id, message)
+                .unwrap();
+        }
+        let layers = TunnelLayers::new([&keys]);
+        let mut message = [0; LAYERED_LEN];
+        while gateway.flush(&mut random, &mut message) {
+            layers.remove_all(&mut message);
+            let mut body = BytesMut::from(&tunnel.get().to_be_bytes()[..]);
+            body.extend_from_slice(&message);
+            let data = RelayMessage::Data {
+                from: previous,
+                tunnel,
+                body,
+            };
+            assert!(sender.post(data).is_ok());
+        }
+        let again = shard.step(at(1000));
+        assert_eq!(shard.counters.endpoint, 50 * 200);
+        assert_eq!(core.len() + shard.to_core.len(), BACKLOG);
+        let dropped = 50 * 200 - BACKLOG as u64;
+        assert_eq!(shard.counters.dropped_core, dropped);
+        // It comes back for the rest, and not at once.
+        assert_eq!(again, Some(at(1000).instant + RETRY));
+        core.take(usize::MAX, &mut Vec::new());
+        shard.step(at(1010));
+        assert_eq!(core.len(), 10);
     }
 }

@@ -2,17 +2,21 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
-use std::{fs, path::Path};
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
 
-use ramson_fuzz_targets::{TARGETS, Target};
+use ramson_fuzz_targets::{Target, reached_by, targets};
 
 /// How many mutations each target gets.
 const ROUNDS: usize = 4000;
+/// And each machine, whose inputs take longer.
+const MACHINE_ROUNDS: usize = 400;
 
-fn corpus((name, _): Target) -> Vec<Vec<u8>> {
+fn corpus(target: Target) -> Vec<Vec<u8>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../corpus")
-        .join(name);
+        .join(target.name);
     let mut files: Vec<_> = fs::read_dir(&folder)
         .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
         .map(|entry| entry.unwrap().path())
@@ -22,12 +26,24 @@ fn corpus((name, _): Target) -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn corpora_hold() {
-    for target in TARGETS {
+fn corpora_hold_and_reach_what_they_have_to() {
+    let mut missing = Vec::new();
+    for target in targets() {
         let inputs = corpus(target);
-        assert!(inputs.len() >= 10, "{} has too few inputs", target.0);
-        inputs.iter().for_each(|input| target.1(input));
+        assert!(inputs.len() >= 10, "{} has too few inputs", target.name);
+        let mut reached = BTreeSet::new();
+        for input in &inputs {
+            reached.extend(reached_by(|| (target.run)(input)));
+        }
+        let found = target.kinds.iter().filter(|kind| reached.contains(**kind));
+        let (found, of) = (found.count(), target.kinds.len());
+        if of > 0 {
+            println!("{}: {found} of {of} kinds reached", target.name);
+        }
+        let not = target.kinds.iter().filter(|kind| !reached.contains(**kind));
+        missing.extend(not.map(|kind| format!("{}: {kind}", target.name)));
     }
+    assert!(missing.is_empty(), "not reached:\n{}", missing.join("\n"));
 }
 
 /// Xorshift: the same on each run.
@@ -68,16 +84,21 @@ fn mutate(inputs: &[Vec<u8>], dice: &mut Dice) -> Vec<u8> {
 
 #[test]
 fn mutations_hold() {
-    for target in TARGETS {
+    for target in targets() {
         let inputs = corpus(target);
         let mut dice = Dice(0x9e37_79b9_7f4a_7c15);
-        for _ in 0..ROUNDS {
+        let rounds = if target.kinds.is_empty() {
+            ROUNDS
+        } else {
+            MACHINE_ROUNDS
+        };
+        for _ in 0..rounds {
             let input = mutate(&inputs, &mut dice);
-            let caught = std::panic::catch_unwind(|| target.1(&input));
+            let caught = std::panic::catch_unwind(|| (target.run)(&input));
             assert!(
                 caught.is_ok(),
                 "{} fails on {}",
-                target.0,
+                target.name,
                 input.escape_ascii()
             );
         }

@@ -63,7 +63,7 @@ impl NetworkSpec {
         let between = self.ramson.routers.saturating_add(self.between.len());
         if self.ends && (self.peer == Peer::Old || self.emissary > 0 || between == 0) {
             bail!(
-                "ends need routers between them that are asked for as such, and i2pd from 2.51 on"
+                "ends need routers between them that are named as such and nothing else, and i2pd from 2.51 on"
             );
         }
         if !self.ends && !self.between.is_empty() {
@@ -174,6 +174,6 @@ mod tests {
         let text = refused(|it| it.peer = Peer::Emissary);
         assert!(text.contains("already"), "{text}");
         let text = refused(|it| it.ends = true);
-        assert!(text.contains("nothing else between them"), "{text}");
+        assert!(text.contains("nothing else"), "{text}");
     }
 }

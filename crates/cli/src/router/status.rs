@@ -184,7 +184,7 @@ fn waiting_for(report: &RouterReport) -> Option<String> {
     Some(why)
 }
 
-fn relay_drops(relay: &RelayCounters) -> [(&'static str, u64); 7] {
+fn relay_drops(relay: &RelayCounters) -> [(&'static str, u64); 10] {
     [
         ("unknown", relay.dropped_unknown),
         ("wrong_router", relay.dropped_wrong_router),
@@ -193,6 +193,9 @@ fn relay_drops(relay: &RelayCounters) -> [(&'static str, u64); 7] {
         ("full", relay.dropped_full),
         ("rate", relay.dropped_rate),
         ("expired", relay.dropped_expired),
+        ("core_full", relay.dropped_core),
+        ("fragment", relay.dropped_fragment),
+        ("not_local", relay.dropped_not_local),
     ]
 }
 

@@ -48,8 +48,6 @@ struct Lookup {
     waiting: Vec<Sender<LookupOutcome>>,
     started: Instant,
     asked: BTreeSet<RouterHash>,
-    /// Floodfills that were named; whether we know them or not.
-    named: BTreeSet<RouterHash>,
     next_at: Instant,
 }
 
@@ -97,7 +95,6 @@ impl Lookups {
             waiting: Vec::new(),
             started: now.instant,
             asked: BTreeSet::new(),
-            named: BTreeSet::new(),
             next_at: now.instant,
         };
         self.lookups.insert(key, lookup);
@@ -296,7 +293,6 @@ impl Core {
             if (exploring || nearer) && self.netdb.router(peer).is_none() {
                 unknown.push(*peer);
             }
-            lookup.named.insert(*peer);
         }
         lookup.next_at = now.instant;
         if exploring {
@@ -328,7 +324,6 @@ impl Lookups {
         assert!(self.lookups.len() <= MAX_LOOKUPS);
         for lookup in self.lookups.values() {
             assert!(lookup.asked.len() <= MAX_ASKED && lookup.waiting.len() <= MAX_WAITING);
-            assert!(lookup.named.len() <= 16 * (MAX_ASKED + 1));
         }
     }
 }

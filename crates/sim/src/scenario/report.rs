@@ -191,6 +191,9 @@ fn sums(network: &Network) -> Vec<(String, u64)> {
         add("relay full", relay.dropped_full);
         add("relay rate", relay.dropped_rate);
         add("relay expired", relay.dropped_expired);
+        add("relay core full", relay.dropped_core);
+        add("relay fragment", relay.dropped_fragment);
+        add("relay not local", relay.dropped_not_local);
     }
     sums.into_iter().filter(|(_, count)| *count > 0).collect()
 }
