@@ -28,7 +28,8 @@ pub use relay::{RelayCounters, RelayShard};
 
 mod core;
 pub use core::{
-    Core, DropReason, LookupOutcome, RouterKeys, RouterStatus, ShellRequest, StoreRefusal,
+    Core, DropReason, HandshakeCounters, HandshakeFailure, LookupOutcome, RouterKeys, RouterStatus,
+    ShellRequest, StoreRefusal,
 };
 
 mod router;

@@ -9,12 +9,12 @@ use std::time::Duration;
 use bytes::BytesMut;
 use ramson_proto::Now;
 use ramson_proto::ntcp2::{
-    Admission, Connection, Event, HalfOpen, LinkMessage, LocalRouter, Priority,
+    Admission, CloseReason, Connection, Event, HalfOpen, LinkMessage, LocalRouter, Priority,
 };
 use ramson_wire::ntcp2::TerminationReason;
 use ramson_wire::{Instant, RouterHash, RouterInfo, Verified};
 
-use crate::core::{CoreMessage, LINK_SHARE};
+use crate::core::{CoreMessage, HandshakeFailure, LINK_SHARE};
 use crate::drops::{REASONS, SharedDrops};
 use crate::inbox::{Inbox, Sender};
 use crate::peer::PeerHandle;
@@ -307,14 +307,18 @@ impl LinkPart {
                     }
                 }
                 Event::Closed { why } => {
-                    let peer = match &self.peer {
-                        Peer::Unknown => None,
-                        Peer::Dialled(router) | Peer::Up(router, _) => Some(*router),
+                    let (peer, up) = match &self.peer {
+                        Peer::Unknown => (None, false),
+                        Peer::Dialled(router) => (Some(*router), false),
+                        Peer::Up(router, _) => (Some(*router), true),
                     };
+                    let failure = (!up).then(|| self.failure(&why));
                     self.to_core.push_back(CoreMessage::LinkDown {
                         link: self.id,
+                        incoming: self.incoming,
                         peer,
                         why,
+                        failure,
                     });
                 }
             }
@@ -351,6 +355,16 @@ impl LinkPart {
             self.env.drops.add(reason, new.saturating_sub(old));
         }
         self.told = drops;
+    }
+
+    fn failure(&self, why: &CloseReason) -> HandshakeFailure {
+        let stats = self.connection.stats();
+        let bytes = if self.incoming {
+            stats.received_bytes
+        } else {
+            stats.sent_bytes
+        };
+        HandshakeFailure::of(why, self.incoming, bytes > 0)
     }
 
     fn give_place_back(&mut self) {

@@ -184,6 +184,12 @@ impl RouterHandle {
         self.core.post(CoreMessage::Drain).is_ok()
     }
 
+    /// Ends the links there are; whatever is sent afterwards makes new ones. For a machine whose
+    /// network has changed, where old links would be noticed as dead only by and by.
+    pub fn drop_links(&self) -> bool {
+        self.core.post(CoreMessage::DropLinks).is_ok()
+    }
+
     /// Ends all links.
     pub fn stop(&self) -> bool {
         self.core.post(CoreMessage::Stop).is_ok()

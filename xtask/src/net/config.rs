@@ -117,17 +117,38 @@ outbound.quantity = 1
     text
 }
 
-/// Returns the `router.toml` of an emissary at `address`.
+/// Returns the `router.toml` of an emissary at `address`, whose SAM bridge listens at `sam_address`.
 ///
 /// It takes the lack of a table for the lack of the service. The empty address book reads its
-/// files and downloads nothing.
-pub(super) fn emissary(address: IpAddr, ports: RouterPorts) -> String {
+/// files and downloads nothing. One that is an end takes no part in tunnels of others and has no other
+/// transport than NTCP2.
+pub(super) fn emissary(
+    (address, sam_address): (IpAddr, IpAddr),
+    ports: RouterPorts,
+    role: Role,
+) -> String {
     let RouterPorts {
         network_id,
         transport,
         sam_udp,
         sam,
     } = ports;
+    let more = match role {
+        Role::End => String::new(),
+        Role::Floodfill | Role::Router => format!(
+            "[transit]
+max_tunnels = 1000
+
+[ssu2]
+port = {transport}
+ipv4 = true
+ipv4_host = \"{address}\"
+ipv6 = false
+publish = true
+
+"
+        ),
+    };
     format!(
         "net_id = {network_id}
 allow_local = true
@@ -140,17 +161,7 @@ floodfill = false
 bandwidth = 10000000
 share_ratio = 0.9
 
-[transit]
-max_tunnels = 1000
-
-[ntcp2]
-port = {transport}
-ipv4 = true
-ipv4_host = \"{address}\"
-ipv6 = false
-publish = true
-
-[ssu2]
+{more}[ntcp2]
 port = {transport}
 ipv4 = true
 ipv4_host = \"{address}\"
@@ -158,7 +169,7 @@ ipv6 = false
 publish = true
 
 [sam]
-host = \"{address}\"
+host = \"{sam_address}\"
 tcp_port = {sam}
 udp_port = {sam_udp}
 "
@@ -253,7 +264,11 @@ mod tests {
 
     #[test]
     fn an_emissary_has_no_service_that_looks_outside() {
-        let text = emissary([127, 0, 0, 1].into(), PORTS);
+        let address = [127, 0, 0, 1].into();
+        let end = emissary((address, address), PORTS, Role::End);
+        assert_eq!(value(&end, "ntcp2", "port"), Some("20001"));
+        assert!(!end.contains("ssu2") && !end.contains("transit"));
+        let text = emissary((address, address), PORTS, Role::Router);
         assert_eq!(value(&text, "", "net_id"), Some("77"));
         assert_eq!(value(&text, "", "allow_local"), Some("true"));
         assert_eq!(value(&text, "ssu2", "publish"), Some("true"));

@@ -75,13 +75,13 @@ impl NetworkSpec {
     /// The kind of each router: all the same, except that emissary's floodfills do not answer
     /// encrypted look-ups and i2pd takes their place, behind the others.
     fn line_up(&self) -> Result<Vec<Peer>> {
-        let least = if self.peer == Peer::Emissary {
-            FLOODFILLS + 2
-        } else if self.ends {
+        let least = if self.ends {
             if self.peer == Peer::Old || self.ramson.routers == 0 {
                 bail!("ends need ramson routers between them, and i2pd from 2.51 on");
             }
             2
+        } else if self.peer == Peer::Emissary {
+            FLOODFILLS + 2
         } else {
             FLOODFILLS
         };
@@ -94,7 +94,7 @@ impl NetworkSpec {
             );
         }
         let mut line_up = vec![self.peer; self.routers];
-        if self.peer == Peer::Emissary {
+        if self.peer == Peer::Emissary && !self.ends {
             let floodfills = FLOODFILLS.max(self.routers / 2);
             line_up.splice(self.routers - floodfills.., vec![Peer::Current; floodfills]);
         }
@@ -155,8 +155,8 @@ impl Network {
         let line_up = spec.line_up()?;
         let installation = peers::install(spec.peer)?;
         let floodfills = match spec.peer {
-            Peer::Emissary => Some(peers::install(Peer::Current)?),
-            Peer::Current | Peer::Stable | Peer::Old => None,
+            Peer::Emissary if !spec.ends => Some(peers::install(Peer::Current)?),
+            Peer::Current | Peer::Stable | Peer::Old | Peer::Emissary => None,
         };
         let own = spec.ramson;
         let program = match own.routers {
@@ -268,7 +268,7 @@ impl Network {
         for router in &self.routers {
             router.wait_for_sam()?;
         }
-        // The last one is an i2pd in every network.
+        // The last one is an i2pd in every network that has any.
         let mut sam = SamSocket::connect(self.router(self.len() - 1)?.sam)?;
         for name in NAMES {
             let (destination, private) = sam.generate()?;

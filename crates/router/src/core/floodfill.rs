@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use ramson_proto::Now;
 use ramson_proto::garlic::router::{self, GarlicKey};
+use ramson_proto::garlic::seal_with_session_tag;
 use ramson_wire::i2np::{
     DatabaseLookup, DatabaseSearchReply, DatabaseStore, DeliveryStatus, LookupKind,
     ReplyEncryption, StoreEntry, StoreReply,
@@ -266,9 +267,14 @@ impl Core {
     fn send_answer(&mut self, lookup: &DatabaseLookup, answer: &I2npMessage, now: Now) {
         let answer = match &lookup.encryption {
             None => answer.clone(),
-            Some(ReplyEncryption::ElGamal { .. }) => {
-                self.drop(DropReason::ElGamal);
-                return;
+            Some(ReplyEncryption::ElGamal { key, tags }) => {
+                // The look-up was read, and those without a tag are not.
+                let Some(tag) = tags.first() else { return };
+                let sealed = seal_with_session_tag(key, tag, answer, &mut self.random);
+                match self.message(MessageType::Garlic, sealed, now) {
+                    Ok(message) => message,
+                    Err(_) => return,
+                }
             }
             Some(ReplyEncryption::Ratchet { key, tag }) => {
                 let key = GarlicKey {

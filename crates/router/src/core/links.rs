@@ -342,7 +342,7 @@ impl Links {
             let wanted = if !peer.links.is_empty() {
                 peer.attach(handle);
                 false
-            } else if brief && !link.incoming {
+            } else if brief && !link.incoming && !matches!(why, CloseReason::Local(_)) {
                 // It has no room for us, most likely, or does not like us.
                 handle.detach(id);
                 peer.back_off(&mut self.random, now);
@@ -358,7 +358,6 @@ impl Links {
             peer.dialing = None;
             self.dialing = self.dialing.saturating_sub(1);
             self.dials_failed += 1;
-            tracing::debug!(?why, "dial failed");
             peer.back_off(&mut self.random, now);
         }
         false

@@ -5,6 +5,7 @@ mod address;
 mod clock;
 mod floodfill;
 mod garlic;
+mod handshakes;
 mod links;
 mod load;
 mod lookups;
@@ -51,6 +52,7 @@ use crate::link::{LinkCommand, LinkEnv, LinkId, LinkPart};
 use crate::peer::PeerHandle;
 use crate::relay::{RelayMessage, RelaySenders, seconds_up};
 
+pub use self::handshakes::{HandshakeCounters, HandshakeFailure};
 pub use self::lookups::LookupOutcome;
 pub use self::netdb::StoreRefusal;
 pub use self::own::RouterKeys;
@@ -83,8 +85,11 @@ pub(crate) enum CoreMessage {
     /// A link is over; `peer` is whom it was to lead to.
     LinkDown {
         link: LinkId,
+        incoming: bool,
         peer: Option<RouterHash>,
         why: CloseReason,
+        /// What became of its handshake, if it was never up.
+        failure: Option<HandshakeFailure>,
     },
     /// A neighbour told a RouterInfo.
     RouterInfo {
@@ -128,6 +133,8 @@ pub(crate) enum CoreMessage {
     Limits(crate::TransitLimits),
     /// Refuse new transit.
     Drain,
+    /// End the links there are; those that are needed come back.
+    DropLinks,
     /// End all links.
     Stop,
 }
@@ -189,6 +196,10 @@ pub struct Core {
     ticked: Instant,
     drops: BTreeMap<DropReason, u64>,
     draining: bool,
+    handshakes: HandshakeCounters,
+    /// When the first snapshot was made.
+    began: Option<Instant>,
+    first_tunnel_after: Option<Duration>,
     clock: ClockWatch,
     env_clock: RouterClock,
     /// The own RouterInfo has to be signed anew.
@@ -235,6 +246,9 @@ impl Core {
             ticked: Instant::ZERO,
             drops: BTreeMap::new(),
             draining: false,
+            handshakes: HandshakeCounters::default(),
+            began: None,
+            first_tunnel_after: None,
             clock: ClockWatch::default(),
             env_clock: clock,
             resign: false,
@@ -278,6 +292,8 @@ impl Core {
             } => {
                 self.clock_sample(peer.hash(), skew_ms);
                 let router = peer.hash();
+                tracing::debug!(%router, incoming, "link up");
+                self.handshakes.done(incoming);
                 self.netdb.seed_router(peer, now);
                 let max_links = self.config.max_links;
                 self.links
@@ -286,7 +302,19 @@ impl Core {
                     self.relays.post_target(&handle);
                 }
             }
-            CoreMessage::LinkDown { link, peer, why } => {
+            CoreMessage::LinkDown {
+                link,
+                incoming,
+                peer,
+                why,
+                failure,
+            } => {
+                if let Some(failure) = failure {
+                    tracing::debug!(?peer, incoming, ?failure, ?why, "no link");
+                    self.handshakes.failed(incoming, failure);
+                } else {
+                    tracing::debug!(?peer, incoming, ?why, "link down");
+                }
                 self.clock_of_failure(peer, &why, now);
                 if let Some(router) = peer
                     && self.links.down(router, link, &why, now)
@@ -346,6 +374,7 @@ impl Core {
             }
             CoreMessage::Carried { bytes, dropped } => self.load.carried(bytes, dropped),
             CoreMessage::Drain => self.draining = true,
+            CoreMessage::DropLinks => self.links.close_all(TerminationReason::Normal),
             CoreMessage::Stop => self.links.close_all(TerminationReason::Shutdown),
         }
     }

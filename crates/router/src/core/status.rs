@@ -1,11 +1,12 @@
 //! What a router tells of itself.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use ramson_proto::Now;
 use ramson_wire::Congestion;
 
-use super::Core;
+use super::{Core, HandshakeCounters};
 
 /// Why something came to nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,8 +40,6 @@ pub enum DropReason {
     StoreRefused,
     /// A look-up of somebody who does not ask a floodfill.
     NotFloodfill,
-    /// An encryption of replies that nobody uses any more.
-    ElGamal,
     /// A router of which nothing is known, and of which a neighbour wants more than it may.
     UnknownRouterQuota,
     /// A tunnel of others: its id is taken here.
@@ -88,6 +87,8 @@ pub struct RouterStatus {
     pub dials: u64,
     /// Dials that failed.
     pub dials_failed: u64,
+    /// What came of handshakes.
+    pub handshakes: HandshakeCounters,
     /// RouterInfos known.
     pub routers: usize,
     /// Floodfills among them.
@@ -99,12 +100,16 @@ pub struct RouterStatus {
     /// Requests to take part in a tunnel that were accepted, by role: inbound gateway,
     /// participant, outbound endpoint.
     pub transit_accepted: [u64; 3],
+    /// How many of those were made with records of 528 bytes.
+    pub transit_long_records: u64,
     /// Requests that were refused.
     pub transit_refused: u64,
     /// Own exploratory tunnels, inbound and outbound.
     pub exploratory: [usize; 2],
     /// Own tunnels that were built and that failed to be.
     pub builds: [u64; 2],
+    /// How long it took until the first own tunnel stood.
+    pub first_tunnel_after: Option<Duration>,
     /// What came to nothing.
     pub drops: BTreeMap<DropReason, u64>,
     /// Refuses new transit tunnels, to end.
@@ -117,21 +122,28 @@ pub struct RouterStatus {
 
 impl Core {
     /// Puts the snapshot where others read it.
-    pub(super) fn report(&mut self, _now: Now) {
+    pub(super) fn report(&mut self, now: Now) {
+        let began = *self.began.get_or_insert(now.instant);
+        if self.first_tunnel_after.is_none() && self.tunnels.counts() != [0, 0] {
+            self.first_tunnel_after = Some(now.instant.saturating_since(began));
+        }
         let mut drops = self.drops.clone();
         let half_open = self.links.count_drops(&mut drops);
         let status = RouterStatus {
             links: self.links.linked_count(),
             dials: self.links.dials,
             dials_failed: self.links.dials_failed,
+            handshakes: self.handshakes.clone(),
             routers: self.netdb.router_count(),
             floodfills: self.netdb.floodfill_count(),
             lease_sets: self.netdb.lease_set_count(),
             transit_tunnels: self.transit.tunnels(),
             transit_accepted: self.transit.accepted,
+            transit_long_records: self.transit.long_records,
             transit_refused: self.transit.refused,
             exploratory: self.tunnels.counts(),
             builds: self.tunnels.builds(),
+            first_tunnel_after: self.first_tunnel_after,
             drops,
             draining: self.draining,
             half_open,

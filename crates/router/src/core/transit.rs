@@ -45,6 +45,8 @@ pub(super) struct Transit {
     random: Random,
     /// Inbound gateway, participant, outbound endpoint.
     pub(super) accepted: [u64; 3],
+    /// Those of them with records of 528 bytes.
+    pub(super) long_records: u64,
     pub(super) refused: u64,
 }
 
@@ -56,6 +58,7 @@ impl Transit {
             replays: DuplicateFilter::new(REPLAY_BYTES, REPLAY_KEEP, &mut random),
             random,
             accepted: [0; 3],
+            long_records: 0,
             refused: 0,
         }
     }
@@ -214,6 +217,7 @@ impl Core {
                 return;
             }
             self.transit.add(tunnel, neighbour);
+            self.transit.long_records += u64::from(kind == BuildKind::Long);
             let [gateway, participant, endpoint] = &mut self.transit.accepted;
             *match asked.role {
                 HopRole::InboundGateway => gateway,

@@ -18,11 +18,7 @@ const ONE_WRITE: usize = 128 * 1024;
 /// Steps of one router in a second, above which it runs in a circle.
 const MAX_STEPS: u64 = 20_000;
 /// What honest routers never give each other cause to count.
-const NEVER: [DropReason; 3] = [
-    DropReason::Malformed,
-    DropReason::UnknownType,
-    DropReason::ElGamal,
-];
+const NEVER: [DropReason; 2] = [DropReason::Malformed, DropReason::UnknownType];
 /// Filters of what was seen before err once in so many thousand, or less.
 const FILTER_ERRS: u64 = 5_000;
 
