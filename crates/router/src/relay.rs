@@ -489,7 +489,11 @@ impl RelayShard {
                 .insert(&duplicates::message_key(message), now.instant)
             {
                 self.counters.dropped_duplicate += 1;
-            } else if transit && !self.limiter.take(Some(*from), TunnelData::LEN as u64, now.instant) {
+            } else if transit
+                && !self
+                    .limiter
+                    .take(Some(*from), TunnelData::LEN as u64, now.instant)
+            {
                 self.counters.dropped_rate += 1;
             } else {
                 bodies.push(std::mem::take(body));
@@ -554,13 +558,7 @@ impl RelayShard {
     }
 
     /// A message for a tunnel whose gateway we are.
-    fn take_in(
-        &mut self,
-        from: Option<RouterHash>,
-        tunnel: TunnelId,
-        message: Bytes,
-        now: Now,
-    ) {
+    fn take_in(&mut self, from: Option<RouterHash>, tunnel: TunnelId, message: Bytes, now: Now) {
         let Ok(header) = I2npRef::parse_long_unchecked(&message) else {
             self.counters.dropped_malformed += 1;
             return;
@@ -703,11 +701,7 @@ impl RelayShard {
 }
 
 /// Keeps a message for `Core` as long as there is room.
-fn tell(
-    to_core: &mut VecDeque<CoreMessage>,
-    message: CoreMessage,
-    counters: &mut RelayCounters,
-) {
+fn tell(to_core: &mut VecDeque<CoreMessage>, message: CoreMessage, counters: &mut RelayCounters) {
     if to_core.len() < BACKLOG {
         to_core.push_back(message);
     } else {
@@ -738,7 +732,10 @@ fn take_out(
 ) {
     let before = *endpoint.stats();
     for body in bodies {
-        if endpoint.handle_message(&body.freeze().slice(4..), now).is_err() {
+        if endpoint
+            .handle_message(&body.freeze().slice(4..), now)
+            .is_err()
+        {
             counters.dropped_malformed += 1;
         }
     }
@@ -774,11 +771,14 @@ impl RelayShard {
 
     /// Bytes of messages that are not whole.
     pub(crate) fn unfinished_bytes(&self) -> usize {
-        let endpoints = self.tunnels.values().filter_map(|(_, receive)| match receive {
-            ReceiveTunnel::OutboundEndpoint { endpoint, .. }
-            | ReceiveTunnel::Own { endpoint, .. } => Some(endpoint.unfinished_bytes()),
-            _ => None,
-        });
+        let endpoints = self
+            .tunnels
+            .values()
+            .filter_map(|(_, receive)| match receive {
+                ReceiveTunnel::OutboundEndpoint { endpoint, .. }
+                | ReceiveTunnel::Own { endpoint, .. } => Some(endpoint.unfinished_bytes()),
+                _ => None,
+            });
         endpoints.sum()
     }
 

@@ -76,7 +76,9 @@ impl Router {
             core.clone(),
             RelaySenders::of(&relays),
             Arc::new(Mutex::new(own.local().clone())),
-            Arc::new(Mutex::new(Admission::new(admission_limits(config.max_links)))),
+            Arc::new(Mutex::new(Admission::new(admission_limits(
+                config.max_links,
+            )))),
         );
         let requests = Inbox::new(REQUESTS);
         let status = Arc::default();

@@ -28,6 +28,8 @@ pub struct RouterNumbers {
     pub draining: bool,
 
     pub links: usize,
+    /// Handshakes of others under way.
+    pub half_open: usize,
     pub dials: u64,
     pub dials_failed: u64,
     /// Links that came about with routers that we dialled, and with those that dialled us.
@@ -54,6 +56,9 @@ pub struct RouterNumbers {
     pub first_tunnel_ms: Option<u64>,
 
     pub transit_tunnels: usize,
+    /// The congestion that is published: `D`, `E` or `G`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub congestion: Option<char>,
     pub transit_as_gateway: u64,
     pub transit_as_participant: u64,
     pub transit_as_endpoint: u64,
@@ -112,6 +117,7 @@ impl RouterNumbers {
             waiting_for,
             draining: status.draining,
             links: status.links,
+            half_open: status.half_open,
             dials: status.dials,
             dials_failed: status.dials_failed,
             handshakes_dialled: handshakes.dialled,
@@ -129,6 +135,7 @@ impl RouterNumbers {
             builds_failed,
             first_tunnel_ms: status.first_tunnel_after.map(millis),
             transit_tunnels: status.transit_tunnels,
+            congestion: status.congestion.map(|it| it.letter()),
             transit_as_gateway: gateway,
             transit_as_participant: participant,
             transit_as_endpoint: endpoint,
@@ -177,7 +184,7 @@ fn waiting_for(report: &RouterReport) -> Option<String> {
     Some(why)
 }
 
-fn relay_drops(relay: &RelayCounters) -> [(&'static str, u64); 7] {
+fn relay_drops(relay: &RelayCounters) -> [(&'static str, u64); 10] {
     [
         ("unknown", relay.dropped_unknown),
         ("wrong_router", relay.dropped_wrong_router),
@@ -186,6 +193,9 @@ fn relay_drops(relay: &RelayCounters) -> [(&'static str, u64); 7] {
         ("full", relay.dropped_full),
         ("rate", relay.dropped_rate),
         ("expired", relay.dropped_expired),
+        ("core", relay.dropped_core),
+        ("fragment", relay.dropped_fragment),
+        ("not_local", relay.dropped_not_local),
     ]
 }
 
@@ -214,9 +224,9 @@ fn snake_case(name: &str) -> String {
 impl fmt::Display for RouterNumbers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match (&self.waiting_for, self.draining) {
-            (_, true) => "draining",
-            (None, false) => "ready",
-            (Some(_), false) => "not ready",
+            (_, true) => format!("ends after {} more transit tunnels", self.transit_tunnels),
+            (None, false) => "ready".to_owned(),
+            (Some(_), false) => "not ready".to_owned(),
         };
         writeln!(
             f,
@@ -284,10 +294,16 @@ impl fmt::Display for RouterNumbers {
         }
         writeln!(
             f,
-            "transit     {} tunnels, {} carried ({}/s)",
+            "transit     {} tunnels, {} carried ({}/s){}",
             self.transit_tunnels,
             human_bytes(self.transit_bytes),
-            human_bytes(self.transit_bytes_per_s)
+            human_bytes(self.transit_bytes_per_s),
+            match self.congestion {
+                Some('D') => ", congested",
+                Some('E') => ", highly congested",
+                Some(_) => ", none wanted",
+                None => "",
+            }
         )?;
         write!(
             f,

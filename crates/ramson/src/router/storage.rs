@@ -241,7 +241,11 @@ mod tests {
         // A bit at every thousandth byte, in turns.
         for from in [17, 333, 666, 999] {
             let mut bytes = good.clone();
-            bytes.iter_mut().skip(from).step_by(1000).for_each(|byte| *byte ^= 4);
+            bytes
+                .iter_mut()
+                .skip(from)
+                .step_by(1000)
+                .for_each(|byte| *byte ^= 4);
             std::fs::write(&path, &bytes).unwrap();
             let known = folder.read_known();
             let hit = bytes.len() / 1000 + 1;

@@ -212,11 +212,12 @@ impl Links {
         let Some(info) = netdb.router(&router) else {
             return Wanted::UnknownRouter;
         };
-        let target = if peer.retry_at > now.instant || self.sockets + self.dialing >= config.max_links {
-            None
-        } else {
-            target(info, config)
-        };
+        let target =
+            if peer.retry_at > now.instant || self.sockets + self.dialing >= config.max_links {
+                None
+            } else {
+                target(info, config)
+            };
         let Some((address, static_key, iv)) = target else {
             peer.handle.give_up();
             return Wanted::Unreachable;
@@ -406,9 +407,8 @@ impl Links {
             return;
         }
         self.swept = now.instant;
-        self.peers.retain(|_, peer| {
-            !peer.is_idle() || now.instant.saturating_since(peer.used) < FORGET
-        });
+        self.peers
+            .retain(|_, peer| !peer.is_idle() || now.instant.saturating_since(peer.used) < FORGET);
     }
 }
 

@@ -230,7 +230,14 @@ mod tests {
         let mut times = 0;
         for minute in 15..135_u64 {
             let tunnels = if minute % 2 == 0 { 100 } else { 50 };
-            times += go(&mut load, minute * 60..minute * 60 + 60, tunnels, LIMITS, |_| ()).1;
+            times += go(
+                &mut load,
+                minute * 60..minute * 60 + 60,
+                tunnels,
+                LIMITS,
+                |_| (),
+            )
+            .1;
         }
         assert!(times <= 120 / 5, "{times}");
     }

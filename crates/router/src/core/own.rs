@@ -9,8 +9,8 @@ use ramson_proto::Now;
 use ramson_proto::ntcp2::LocalRouter;
 use ramson_proto::tunnel::noise::Receiver;
 use ramson_wire::{
-    BandwidthClass, Congestion, EncodeError, Mapping, Ntcp2Address, RouterHash, RouterIdentity, RouterInfo,
-    RouterInfoBuilder, Verified,
+    BandwidthClass, Congestion, EncodeError, Mapping, Ntcp2Address, RouterHash, RouterIdentity,
+    RouterInfo, RouterInfoBuilder, Verified,
 };
 
 use crate::config::RouterConfig;

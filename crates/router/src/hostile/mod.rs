@@ -109,7 +109,10 @@ fn under_attack(stage: &mut Stage, mut attack: impl FnMut(&mut Stage, u64)) {
     } = honest;
     assert!(sent > 900 && asked > 40);
     assert!(arrived * 2 >= sent, "{arrived} of {sent} messages arrived");
-    assert!(answered * 2 >= asked, "{answered} of {asked} look-ups answered");
+    assert!(
+        answered * 2 >= asked,
+        "{answered} of {asked} look-ups answered"
+    );
 }
 
 #[test]

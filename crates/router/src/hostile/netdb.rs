@@ -68,11 +68,7 @@ fn routers_that_are_made_up_displace_nobody_whom_others_told_of() {
     let mut told = Vec::new();
     for _ in 0..20 {
         let info = stranger(&mut random, stage.now());
-        let body = store(
-            info.hash().0,
-            StoreEntry::RouterInfo(&info.to_gzip()),
-            None,
-        );
+        let body = store(info.hash().0, StoreEntry::RouterInfo(&info.to_gzip()), None);
         stage.send(quiet, MessageType::DatabaseStore, body);
         told.push(info.hash());
     }
@@ -138,7 +134,11 @@ fn lease_sets_that_belong_elsewhere_make_room_for_those_that_belong_here() {
             tunnel: None,
             gateway: stage.hash_of(neighbour),
         });
-        let body = store(it.key(), StoreEntry::LeaseSet(it.kind(), it.as_bytes()), reply);
+        let body = store(
+            it.key(),
+            StoreEntry::LeaseSet(it.kind(), it.as_bytes()),
+            reply,
+        );
         stage.send(neighbour, MessageType::DatabaseStore, body);
     };
     let mut confirmed = 0;

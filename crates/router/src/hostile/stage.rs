@@ -130,7 +130,10 @@ impl Stage {
     /// What the router takes for the time.
     pub(super) fn router_now(&self) -> Now {
         let machine = moment(self.millis, self.ahead_ms);
-        self.router.handle.clock().now(machine.instant, machine.unix)
+        self.router
+            .handle
+            .clock()
+            .now(machine.instant, machine.unix)
     }
 
     /// Adds a router that others reach there.
