@@ -262,6 +262,11 @@ impl LinkPart {
         self.connection.is_closed() && self.to_core.is_empty()
     }
 
+    /// Says whether it came in and its handshake is not done.
+    pub fn is_half_open(&self) -> bool {
+        matches!(self.peer, Peer::Unknown)
+    }
+
     /// What it counted.
     pub fn counters(&self) -> LinkCounters {
         self.counters
@@ -336,6 +341,16 @@ impl LinkPart {
         }
     }
 
+    fn failure(&self, why: &CloseReason) -> HandshakeFailure {
+        let stats = self.connection.stats();
+        let bytes = if self.incoming {
+            stats.received_bytes
+        } else {
+            stats.sent_bytes
+        };
+        HandshakeFailure::of(why, self.incoming, bytes > 0)
+    }
+
     /// Adds what was dropped since the last time to what all links have.
     fn tell_drops(&mut self) {
         let stats = self.connection.stats();
@@ -355,16 +370,6 @@ impl LinkPart {
             self.env.drops.add(reason, new.saturating_sub(old));
         }
         self.told = drops;
-    }
-
-    fn failure(&self, why: &CloseReason) -> HandshakeFailure {
-        let stats = self.connection.stats();
-        let bytes = if self.incoming {
-            stats.received_bytes
-        } else {
-            stats.sent_bytes
-        };
-        HandshakeFailure::of(why, self.incoming, bytes > 0)
     }
 
     fn give_place_back(&mut self) {

@@ -17,6 +17,8 @@ pub(super) enum Role {
     Router,
     /// Neither: it has Destinations and nothing else.
     End,
+    /// Floodfill and hop, with no other transport than NTCP2.
+    Between,
 }
 
 /// Returns the `i2pd.conf` of a router at `address`, without options it does not know.
@@ -25,16 +27,18 @@ pub(super) enum Role {
 /// subscriptions point at a name that cannot exist.
 ///
 /// Its SAM bridge listens at `sam_address`. One that is an end carries nothing for others and has
-/// no other transport than NTCP2.
+/// no other transport than NTCP2. A `quiet` one logs what is wrong and nothing else.
 pub(super) fn i2pd(
     (address, sam_address): (IpAddr, IpAddr),
     ports: RouterPorts,
     role: Role,
+    quiet: bool,
     knows: impl Fn(&str) -> bool,
 ) -> String {
-    let floodfill = role == Role::Floodfill;
+    let floodfill = matches!(role, Role::Floodfill | Role::Between);
     let end = role == Role::End;
-    let ssu2 = !end;
+    let ssu2 = matches!(role, Role::Floodfill | Role::Router);
+    let level = if quiet { "warn" } else { "info" };
     let RouterPorts {
         network_id,
         transport,
@@ -55,7 +59,7 @@ notransit = {end}
 bandwidth = X
 share = 100
 log = file
-loglevel = info
+loglevel = {level}
 
 [ntcp2]
 enabled = true
@@ -120,12 +124,13 @@ outbound.quantity = 1
 /// Returns the `router.toml` of an emissary at `address`, whose SAM bridge listens at `sam_address`.
 ///
 /// It takes the lack of a table for the lack of the service. The empty address book reads its
-/// files and downloads nothing. One that is an end takes no part in tunnels of others and has no other
-/// transport than NTCP2.
+/// files and downloads nothing. One that is an end takes no part in tunnels of others; it and one
+/// that is `quiet`, since it is measured, have no other transport than NTCP2.
 pub(super) fn emissary(
     (address, sam_address): (IpAddr, IpAddr),
     ports: RouterPorts,
     role: Role,
+    quiet: bool,
 ) -> String {
     let RouterPorts {
         network_id,
@@ -133,19 +138,27 @@ pub(super) fn emissary(
         sam_udp,
         sam,
     } = ports;
-    let more = match role {
-        Role::End => String::new(),
-        Role::Floodfill | Role::Router => format!(
-            "[transit]
-max_tunnels = 1000
-
+    let end = role == Role::End;
+    let level = if quiet {
+        "log = \"emissary=warn\"\n"
+    } else {
+        ""
+    };
+    let tunnels = if quiet { 20_000 } else { 1000 };
+    let transit = match end {
+        true => String::new(),
+        false => format!("[transit]\nmax_tunnels = {tunnels}\n\n"),
+    };
+    let ssu2 = match end || quiet {
+        true => String::new(),
+        false => format!(
+            "
 [ssu2]
 port = {transport}
 ipv4 = true
 ipv4_host = \"{address}\"
 ipv6 = false
 publish = true
-
 "
         ),
     };
@@ -154,20 +167,20 @@ publish = true
 allow_local = true
 insecure_tunnels = true
 floodfill = false
-
+{level}
 [address-book]
 
 [bandwidth]
 bandwidth = 10000000
 share_ratio = 0.9
 
-{more}[ntcp2]
+{transit}[ntcp2]
 port = {transport}
 ipv4 = true
 ipv4_host = \"{address}\"
 ipv6 = false
 publish = true
-
+{ssu2}
 [sam]
 host = \"{sam_address}\"
 tcp_port = {sam}
@@ -177,7 +190,13 @@ udp_port = {sam_udp}
 }
 
 /// Returns the `router.toml` of one of our own routers.
-pub(super) fn ramson(address: SocketAddr, network_id: u8, floodfill: bool) -> String {
+///
+/// One that is only measured is `quiet`, and takes more transit tunnels than it will be asked for.
+pub(super) fn ramson(address: SocketAddr, network_id: u8, floodfill: bool, quiet: bool) -> String {
+    let (level, transit) = match quiet {
+        true => ("warn", "\n[transit]\ntunnels = 20000\n"),
+        false => ("debug", ""),
+    };
     format!(
         "data = \"data\"
 seed = \"seed\"
@@ -185,14 +204,14 @@ network_id = {network_id}
 floodfill = {floodfill}
 allow_local = true
 allow_same_network = true
-log = \"debug\"
+log = \"{level}\"
 bandwidth_kb_per_s = 100000
 threads = 1
 
 [ntcp2]
 listen = \"{address}\"
 published = \"{address}\"
-"
+{transit}"
     )
 }
 
@@ -231,6 +250,7 @@ mod tests {
             ([127, 0, 0, 1].into(), [127, 0, 0, 1].into()),
             PORTS,
             Role::Floodfill,
+            false,
             |_| true,
         );
         assert_eq!(value(&text, "", "netid"), Some("77"));
@@ -255,6 +275,7 @@ mod tests {
             ([198, 18, 1, 1].into(), [198, 18, 1, 1].into()),
             PORTS,
             Role::Floodfill,
+            false,
             |_| false,
         );
         assert_eq!(value(&text, "sam", "portudp"), None);
@@ -263,12 +284,28 @@ mod tests {
     }
 
     #[test]
+    fn what_is_measured_is_quiet_and_speaks_ntcp2_alone() {
+        let address = [127, 0, 0, 1].into();
+        let text = i2pd((address, address), PORTS, Role::Between, true, |_| true);
+        assert_eq!(value(&text, "", "loglevel"), Some("warn"));
+        assert_eq!(value(&text, "", "floodfill"), Some("true"));
+        assert_eq!(value(&text, "", "notransit"), Some("false"));
+        assert_eq!(value(&text, "ssu2", "enabled"), Some("false"));
+        let text = emissary((address, address), PORTS, Role::Between, true);
+        assert_eq!(value(&text, "", "log"), Some("\"emissary=warn\""));
+        assert!(!text.contains("ssu2"));
+        let text = ramson(([127, 0, 0, 1], 20_001).into(), 77, true, true);
+        assert_eq!(value(&text, "", "log"), Some("\"warn\""));
+        assert_eq!(value(&text, "transit", "tunnels"), Some("20000"));
+    }
+
+    #[test]
     fn an_emissary_has_no_service_that_looks_outside() {
         let address = [127, 0, 0, 1].into();
-        let end = emissary((address, address), PORTS, Role::End);
+        let end = emissary((address, address), PORTS, Role::End, false);
         assert_eq!(value(&end, "ntcp2", "port"), Some("20001"));
         assert!(!end.contains("ssu2") && !end.contains("transit"));
-        let text = emissary((address, address), PORTS, Role::Router);
+        let text = emissary((address, address), PORTS, Role::Router, false);
         assert_eq!(value(&text, "", "net_id"), Some("77"));
         assert_eq!(value(&text, "", "allow_local"), Some("true"));
         assert_eq!(value(&text, "ssu2", "publish"), Some("true"));

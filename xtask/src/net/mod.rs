@@ -7,12 +7,15 @@
 
 mod config;
 mod folder;
+mod lone;
 mod namespace;
 mod ports;
 mod ramson;
 mod ready;
 mod router;
 mod sam;
+mod session;
+mod spec;
 mod state;
 
 use std::net::{IpAddr, SocketAddr};
@@ -24,9 +27,9 @@ use anyhow::{Context, Result, anyhow, bail};
 use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 
-use self::config::Role;
-use crate::peers::{self, Peer};
+use crate::peers::{self, Installation, Peer};
 use folder::NetworkFolder;
+pub use lone::{LoneKind, LoneRouter};
 use namespace::Namespace;
 use ports::PortBlock;
 use ramson::RamsonProcess;
@@ -34,6 +37,8 @@ pub use ramson::{RamsonAccess, RamsonSpec};
 pub use ready::Crossing;
 use router::{RouterPlan, RouterProcess};
 pub use sam::SamSocket;
+pub use session::SamSession;
+pub use spec::NetworkSpec;
 pub use state::{NetworkState, RamsonState, RouterState};
 
 /// The names in the address book of every router.
@@ -42,64 +47,10 @@ pub const NAMES: [&str; 2] = ["demo.i2p", "example-site.i2p"];
 /// How long a new network may take until a stream has crossed it.
 const READY_WITHIN: Duration = Duration::from_secs(180);
 
-/// i2pd counts a network with fewer floodfills as one to reseed.
-const FLOODFILLS: usize = 3;
-
-/// What a network is to be made of.
-#[derive(Clone, Debug)]
-pub struct NetworkSpec {
-    /// The kind of routers.
-    pub peer: Peer,
-    /// Their number, 3 to 15. Below 6 i2pd lacks hops for two-hop tunnels now and then.
-    pub routers: usize,
-    /// Our own routers beside them; they have no SAM bridge and are counted apart.
-    pub ramson: RamsonSpec,
-    /// The routers of that kind are ends only: all hops and floodfills are ours.
-    pub ends: bool,
-    /// Whether [`Network::start`] returns only after a stream has crossed the network.
-    pub wait_until_ready: bool,
-}
-
-impl NetworkSpec {
-    /// Describes a network of `routers` routers that is waited for until it carries streams.
-    pub fn new(peer: Peer, routers: usize) -> Self {
-        Self {
-            peer,
-            routers,
-            ramson: RamsonSpec::default(),
-            ends: false,
-            wait_until_ready: true,
-        }
-    }
-
-    /// The kind of each router: all the same, except that emissary's floodfills do not answer
-    /// encrypted look-ups and i2pd takes their place, behind the others.
-    fn line_up(&self) -> Result<Vec<Peer>> {
-        let least = if self.ends {
-            if self.peer == Peer::Old || self.ramson.routers == 0 {
-                bail!("ends need ramson routers between them, and i2pd from 2.51 on");
-            }
-            2
-        } else if self.peer == Peer::Emissary {
-            FLOODFILLS + 2
-        } else {
-            FLOODFILLS
-        };
-        let most = ports::MAX_ROUTERS.saturating_sub(self.ramson.routers);
-        if !(least..=most).contains(&self.routers) {
-            bail!(
-                "a network of {} has {least} to {most} routers, not {}",
-                self.peer.name(),
-                self.routers
-            );
-        }
-        let mut line_up = vec![self.peer; self.routers];
-        if self.peer == Peer::Emissary && !self.ends {
-            let floodfills = FLOODFILLS.max(self.routers / 2);
-            line_up.splice(self.routers - floodfills.., vec![Peer::Current; floodfills]);
-        }
-        Ok(line_up)
-    }
+/// The address of router `index` of a network whose routers have one each.
+fn own_address(network_id: u8, index: usize) -> IpAddr {
+    let host = u8::try_from(index + 1).unwrap_or(u8::MAX);
+    IpAddr::from([127, network_id, 1, host])
 }
 
 /// Where to reach one router and what belongs to it.
@@ -153,21 +104,19 @@ impl Network {
     /// names the log to look into.
     pub fn start(spec: NetworkSpec) -> Result<Self> {
         let line_up = spec.line_up()?;
-        let installation = peers::install(spec.peer)?;
-        let floodfills = match spec.peer {
-            Peer::Emissary if !spec.ends => Some(peers::install(Peer::Current)?),
-            Peer::Current | Peer::Stable | Peer::Old | Peer::Emissary => None,
-        };
+        let mut kinds: Vec<(Peer, Installation)> = Vec::new();
+        for &peer in &line_up {
+            if kinds.iter().all(|(kind, _)| *kind != peer) {
+                kinds.push((peer, peers::install(peer)?));
+            }
+        }
         let own = spec.ramson;
         let program = match own.routers {
             0 => None,
-            _ if spec.peer == Peer::Old => {
-                bail!("ramson routers are on 127.0.0.1, where old ones do not work")
-            }
             _ => Some(ramson::build(own.release)?),
         };
         let began = Instant::now();
-        let ports = PortBlock::claim(spec.routers + own.routers)?;
+        let ports = PortBlock::claim(line_up.len() + own.routers)?;
         let folder = NetworkFolder::create(ports.network_id())?;
         let namespace = match spec.peer {
             Peer::Old => {
@@ -177,34 +126,27 @@ impl Network {
             Peer::Current | Peer::Stable | Peer::Emissary => None,
         };
         // One connection at a time is what i2pd takes of one address.
-        let own_address = |index: usize| {
-            let host = u8::try_from(index + 1).unwrap_or(u8::MAX);
-            IpAddr::from([127, ports.network_id(), 1, host])
-        };
+        let own_address = |index: usize| own_address(ports.network_id(), index);
         let mut routers = Vec::new();
-        for (index, (peer, ports)) in line_up.into_iter().zip(ports.routers()).enumerate() {
-            let floodfill = floodfills.as_ref().filter(|_| peer != spec.peer);
+        for (index, (&peer, ports)) in line_up.iter().zip(ports.routers()).enumerate() {
+            let kind = kinds.iter().find(|(kind, _)| *kind == peer);
+            let (_, installation) = kind.context("a kind that is not installed")?;
             routers.push(RouterProcess::create(RouterPlan {
                 index,
                 home: folder.path().join(format!("router-{index}")),
                 peer,
-                installation: floodfill.unwrap_or(&installation),
+                installation,
                 ports,
-                role: match spec.peer {
-                    _ if spec.ends => Role::End,
-                    // The first and the last, which the check for readiness uses, are not: a
-                    // floodfill of this age may keep a LeaseSet of its own to itself.
-                    Peer::Old if !(1..=FLOODFILLS).contains(&index) => Role::Router,
-                    _ if peer == Peer::Emissary => Role::Router,
-                    _ => Role::Floodfill,
-                },
-                address: (own.routers > 0).then(|| own_address(index)),
+                role: spec.role(index, peer),
+                quiet: spec.quiet,
+                // What emissary dials comes from 127.0.0.1, wherever it listens.
+                address: (spec.is_apart() && peer != Peer::Emissary).then(|| own_address(index)),
                 namespace: namespace.clone(),
             })?);
         }
         let mut ramson = Vec::new();
         if let Some(program) = &program {
-            let ports = ports.routers().into_iter().skip(spec.routers);
+            let ports = ports.routers().into_iter().skip(line_up.len());
             for (index, ports) in ports.enumerate() {
                 let home = folder.path().join(format!("ramson-{index}"));
                 let floodfill = index < own.floodfills;
@@ -212,16 +154,14 @@ impl Network {
                     index,
                     &home,
                     program,
-                    own_address(spec.routers + index),
+                    own_address(line_up.len() + index),
                     ports,
-                    floodfill,
+                    (floodfill, spec.quiet),
                 )?);
             }
         }
-        let mut version = installation.version;
-        if let Some(floodfills) = floodfills {
-            version += &format!(" with {}", floodfills.version);
-        }
+        let versions: Vec<_> = kinds.iter().map(|(_, it)| it.version.as_str()).collect();
+        let version = versions.join(" with ");
         let mut network = Self {
             routers,
             ramson,
@@ -244,10 +184,13 @@ impl Network {
             router.wait_for_sam()?;
         }
         if spec.wait_until_ready {
-            let ends = network
-                .routers()
-                .filter(|router| router.peer == spec.peer)
-                .count();
+            let ends = match spec.ends {
+                true => spec.routers,
+                false => network
+                    .routers()
+                    .filter(|router| router.peer == spec.peer)
+                    .count(),
+            };
             // Not the first ones, which people and tests use: i2pd may crash some seconds after
             // sessions on it ended.
             let crossing = network.cross(ends - 2, ends - 1, READY_WITHIN)?;
@@ -268,8 +211,11 @@ impl Network {
         for router in &self.routers {
             router.wait_for_sam()?;
         }
-        // The last one is an i2pd in every network that has any.
-        let mut sam = SamSocket::connect(self.router(self.len() - 1)?.sam)?;
+        // Any i2pd there is: its answer is the plainest.
+        let i2pd = self.routers().find(|it| it.peer != Peer::Emissary);
+        let router = i2pd.or_else(|| self.routers().last());
+        let sam = router.context("a network without routers")?.sam;
+        let mut sam = SamSocket::connect(sam)?;
         for name in NAMES {
             let (destination, private) = sam.generate()?;
             let keys = name.strip_suffix(".i2p").unwrap_or(name);
@@ -351,10 +297,17 @@ impl Network {
     /// # Errors
     /// When it does not come up.
     pub fn restart_ramson(&self, index: usize) -> Result<()> {
-        let router = self.ramson.get(index);
-        let router = router.with_context(|| format!("no ramson router {index}"))?;
+        let router = self.own(index)?;
         router.kill();
         router.start()
+    }
+
+    /// What `ramson router status --json` says of our own router `index`.
+    ///
+    /// # Errors
+    /// When it does not run, or answers with something else.
+    pub fn ramson_status(&self, index: usize) -> Result<serde_json::Value> {
+        self.own(index)?.status()
     }
 
     /// Sends a signal to our own router `index`.
@@ -362,9 +315,7 @@ impl Network {
     /// # Errors
     /// When it does not run.
     pub fn signal_ramson(&self, index: usize, signal: Signal) -> Result<()> {
-        let router = self.ramson.get(index);
-        let router = router.with_context(|| format!("no ramson router {index}"))?;
-        router.signal(signal)
+        self.own(index)?.signal(signal)
     }
 
     /// The process id of router `index` while it runs.
@@ -490,6 +441,12 @@ impl Network {
         self.routers.iter().enumerate().filter_map(ended).collect()
     }
 
+    /// Our own routers that ended by themselves, and how.
+    pub fn crashed_ramson(&self) -> Vec<(usize, String)> {
+        let ended = |(index, router): (usize, &RamsonProcess)| Some((index, router.ended()?));
+        self.ramson.iter().enumerate().filter_map(ended).collect()
+    }
+
     /// Waits at most `timeout` for a router to end by itself and says which one and how.
     ///
     /// # Errors
@@ -559,6 +516,11 @@ impl Network {
             ended.join("; "),
             self.folder().display()
         )
+    }
+
+    fn own(&self, index: usize) -> Result<&RamsonProcess> {
+        let router = self.ramson.get(index);
+        router.with_context(|| format!("no ramson router {index}"))
     }
 
     fn process(&self, index: usize) -> Result<&RouterProcess> {

@@ -126,7 +126,7 @@ impl RamsonProcess {
         program: &Path,
         address: IpAddr,
         ports: RouterPorts,
-        floodfill: bool,
+        (floodfill, quiet): (bool, bool),
     ) -> Result<Self> {
         let access = RamsonAccess {
             transport: SocketAddr::new(address, ports.transport),
@@ -138,7 +138,7 @@ impl RamsonProcess {
         };
         std::fs::create_dir_all(&access.seed)
             .with_context(|| format!("cannot create {}", home.display()))?;
-        let text = config::ramson(access.transport, ports.network_id, floodfill);
+        let text = config::ramson(access.transport, ports.network_id, floodfill, quiet);
         std::fs::write(&access.config, text)?;
         let command = vec![
             program.into(),
@@ -156,6 +156,10 @@ impl RamsonProcess {
 
     pub(super) fn access(&self) -> &RamsonAccess {
         &self.access
+    }
+
+    pub(super) fn command(&self) -> &[OsString] {
+        &self.command
     }
 
     pub(super) fn pid(&self) -> Option<u32> {
@@ -185,6 +189,24 @@ impl RamsonProcess {
             }
         }
         Ok(())
+    }
+
+    /// Asks it as people do.
+    pub(super) fn status(&self) -> Result<serde_json::Value> {
+        let (program, _) = self.command.split_first().context("no program")?;
+        let output = Command::new(program)
+            .args(["router", "status", "--json", "--config"])
+            .arg(&self.access.config)
+            .output()
+            .context("cannot run ramson")?;
+        if !output.status.success() {
+            bail!(
+                "ramson router {} has no status: {}",
+                self.index,
+                String::from_utf8_lossy(&output.stdout).trim()
+            );
+        }
+        serde_json::from_slice(&output.stdout).context("the status is no JSON")
     }
 
     pub(super) fn kill(&self) {

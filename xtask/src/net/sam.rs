@@ -95,12 +95,25 @@ impl SamSocket {
         Ok(line.trim_end().to_owned())
     }
 
+    /// What is left once the lines are over: the bytes of the stream this socket has become.
+    pub fn into_stream(self) -> BufReader<TcpStream> {
+        self.stream
+    }
+
     /// Fills `bytes` from the stream this socket has become.
     ///
     /// # Errors
     /// When the stream ends first or is silent for too long.
     pub fn read_exact(&mut self, bytes: &mut [u8]) -> Result<()> {
         Ok(self.stream.read_exact(bytes)?)
+    }
+
+    /// Returns the socket for writing, while this one reads.
+    ///
+    /// # Errors
+    /// When the system has no descriptor left.
+    pub fn writer(&self) -> Result<TcpStream> {
+        Ok(self.stream.get_ref().try_clone()?)
     }
 
     /// Writes all of `bytes`.

@@ -46,6 +46,9 @@ pub struct RouterNumbers {
     pub routers: usize,
     pub floodfills: usize,
     pub lease_sets: usize,
+    pub lookups_found: u64,
+    pub lookups_not_found: u64,
+    pub lookups_encrypted: u64,
 
     pub exploratory_inbound: usize,
     pub exploratory_outbound: usize,
@@ -85,6 +88,7 @@ impl RouterNumbers {
         let [gateway, participant, endpoint] = status.transit_accepted;
         let [inbound, outbound] = status.exploratory;
         let [builds, builds_failed] = status.builds;
+        let [lookups_found, lookups_not_found] = status.lookups_answered;
         let mut drops = BTreeMap::new();
         for (reason, count) in &status.drops {
             drops.insert(snake_case(&format!("{reason:?}")), *count);
@@ -129,6 +133,9 @@ impl RouterNumbers {
             routers: status.routers,
             floodfills: status.floodfills,
             lease_sets: status.lease_sets,
+            lookups_found,
+            lookups_not_found,
+            lookups_encrypted: status.lookups_encrypted,
             exploratory_inbound: inbound,
             exploratory_outbound: outbound,
             builds,
@@ -283,6 +290,14 @@ impl fmt::Display for RouterNumbers {
             "netDb       {} routers, {} of them floodfills; {} LeaseSets",
             self.routers, self.floodfills, self.lease_sets
         )?;
+        let answered = self.lookups_found.saturating_add(self.lookups_not_found);
+        if answered > 0 {
+            writeln!(
+                f,
+                "  answered  {answered} look-ups, {} of them encrypted; {} found",
+                self.lookups_encrypted, self.lookups_found
+            )?;
+        }
         write!(
             f,
             "own tunnels {} inbound, {} outbound; {} built, {} failed",
@@ -349,6 +364,8 @@ mod tests {
         report.status.exploratory = [1, 1];
         report.relays[0].dropped_full = 1;
         report.relays[1].dropped_full = 2;
+        report.status.lookups_answered = [3, 4];
+        report.status.lookups_encrypted = 5;
         let numbers = RouterNumbers::of(&report);
         assert!(numbers.ready && numbers.waiting_for.is_none());
         assert_eq!(
@@ -358,6 +375,8 @@ mod tests {
         let text = numbers.to_string();
         assert!(text.contains("1 built, 4 failed (20 % succeed)"), "{text}");
         assert!(text.contains("dropped            3 tunnel full"), "{text}");
+        let lookups = "answered  7 look-ups, 5 of them encrypted; 3 found";
+        assert!(text.contains(lookups), "{text}");
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! nobody without.
 
 use bytes::{BufMut, Bytes};
-use ramson_crypto::{Aes256, Random, sha256};
+use ramson_crypto::{Aes256Encryptor, Random, sha256};
 use ramson_wire::I2npMessage;
 use zeroize::Zeroizing;
 
@@ -39,7 +39,7 @@ pub fn seal_with_session_tag(
 
     let hash = sha256(tag);
     let iv = hash.first_chunk().expect("a hash has 32 bytes");
-    Aes256::new(key)
+    Aes256Encryptor::new(key)
         .cbc_encrypt(iv, &mut block)
         .expect("it was padded to whole blocks");
     let mut body = Vec::with_capacity(4 + TAG_LEN + block.len());
@@ -95,7 +95,7 @@ mod tests {
             prop_assert_eq!(begin, &tag);
             let mut block = sealed.to_vec();
             let iv = *sha256(&tag).first_chunk().unwrap();
-            Aes256::new(&key).cbc_decrypt(&iv, &mut block).unwrap();
+            ramson_crypto::Aes256Decryptor::new(&key).cbc_decrypt(&iv, &mut block).unwrap();
             prop_assert_eq!(&block[..2], &[0, 0]);
             let length = u32::from_be_bytes(*block[2..].first_chunk().unwrap()) as usize;
             prop_assert_eq!(block[38], 0);

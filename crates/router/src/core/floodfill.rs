@@ -203,7 +203,16 @@ impl Core {
         let Some(answer) = self.answer(&lookup, own, now) else {
             return;
         };
-        self.send_answer(&lookup, &answer, now);
+        if !self.send_answer(&lookup, &answer, now) {
+            return;
+        }
+        let [found, named] = &mut self.lookups.answered;
+        *match answer.kind() {
+            MessageType::DatabaseStore => found,
+            _ => named,
+        } += 1;
+        let encrypted = origin == Origin::Garlic && lookup.encryption.is_some();
+        self.lookups.answered_encrypted += u64::from(encrypted);
     }
 
     /// What the answer to a look-up is.
@@ -263,17 +272,20 @@ impl Core {
             .ok()
     }
 
-    /// Sends the answer the way the look-up asks for, encrypted if it does.
-    fn send_answer(&mut self, lookup: &DatabaseLookup, answer: &I2npMessage, now: Now) {
+    /// Sends the answer the way the look-up asks for, encrypted if it does; says whether it could
+    /// be made.
+    fn send_answer(&mut self, lookup: &DatabaseLookup, answer: &I2npMessage, now: Now) -> bool {
         let answer = match &lookup.encryption {
             None => answer.clone(),
             Some(ReplyEncryption::ElGamal { key, tags }) => {
                 // The look-up was read, and those without a tag are not.
-                let Some(tag) = tags.first() else { return };
+                let Some(tag) = tags.first() else {
+                    return false;
+                };
                 let sealed = seal_with_session_tag(key, tag, answer, &mut self.random);
                 match self.message(MessageType::Garlic, sealed, now) {
                     Ok(message) => message,
-                    Err(_) => return,
+                    Err(_) => return false,
                 }
             }
             Some(ReplyEncryption::Ratchet { key, tag }) => {
@@ -286,11 +298,11 @@ impl Core {
                     message: answer.as_ref(),
                 };
                 let Ok(sealed) = router::seal_with_key(&key, &[clove]) else {
-                    return;
+                    return false;
                 };
                 match self.message(MessageType::Garlic, sealed, now) {
                     Ok(message) => message,
-                    Err(_) => return,
+                    Err(_) => return false,
                 }
             }
         };
@@ -300,6 +312,7 @@ impl Core {
                 self.send_to(lookup.from, &answer, now);
             }
         }
+        true
     }
 }
 

@@ -148,9 +148,8 @@ impl Links {
         }
     }
 
-    /// Adds what all links and queues have dropped; returns how many handshakes of others are under
-    /// way.
-    pub(crate) fn count_drops(&self, drops: &mut BTreeMap<DropReason, u64>) -> usize {
+    /// Adds what all links and queues have dropped.
+    pub(crate) fn count_drops(&self, drops: &mut BTreeMap<DropReason, u64>) {
         let admission = self.env.admission();
         let stats = admission.stats();
         let refused = [
@@ -163,7 +162,6 @@ impl Links {
         for (reason, count) in self.env.drops().totals().chain(refused) {
             *drops.entry(reason).or_default() += count;
         }
-        admission.half_open()
     }
 
     /// Sends a message of the router itself.
@@ -185,6 +183,11 @@ impl Links {
 
     pub(crate) fn linked_count(&self) -> usize {
         self.linked
+    }
+
+    /// Links that came in and have not shaken hands.
+    pub(crate) fn half_open(&self) -> usize {
+        self.env.admission().half_open()
     }
 
     /// Says whether a dial failed lately, so that others are better hops.

@@ -2,6 +2,7 @@
 //! here.
 
 mod address;
+mod answers;
 mod clock;
 mod floodfill;
 mod garlic;
@@ -27,6 +28,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use ramson_crypto::Random;
 use ramson_proto::Now;
 use ramson_proto::ntcp2::{CloseReason, LinkMessage};
+use ramson_proto::tunnel::DuplicateFilter;
 use ramson_proto::tunnel::build::BuildKind;
 use ramson_wire::i2np::TunnelGateway;
 use ramson_wire::ntcp2::TerminationReason;
@@ -35,6 +37,7 @@ use ramson_wire::{
     Verified,
 };
 
+use self::answers::Answers;
 use self::clock::ClockWatch;
 use self::links::{Links, Wanted};
 use self::load::Load;
@@ -188,6 +191,8 @@ pub struct Core {
     tunnels: Tunnels,
     lookups: Lookups,
     publisher: Publisher,
+    answers: Answers,
+    garlic_seen: DuplicateFilter,
     quotas: Quotas,
     load: Load,
     relays: RelaySenders,
@@ -232,6 +237,8 @@ impl Core {
             tunnels: Tunnels::new(config.exploratory),
             lookups: Lookups::new(us),
             publisher: Publisher::default(),
+            answers: Answers::default(),
+            garlic_seen: garlic::filter(&mut random),
             quotas: Quotas::default(),
             load: Load::default(),
             config,
@@ -259,6 +266,11 @@ impl Core {
     /// Leaves the waker of the scheduler; says whether there is something to do already.
     pub fn register(&self, waker: &Waker) -> bool {
         self.inbox.register(waker)
+    }
+
+    /// When the RouterInfo that is known of a router was published.
+    pub fn published(&self, router: &RouterHash) -> Option<UnixTime> {
+        self.netdb.router(router).map(|info| info.published())
     }
 
     /// Handles a batch and what is due; returns when it wants to be called again.
@@ -316,6 +328,12 @@ impl Core {
                     tracing::debug!(?peer, incoming, ?why, "link down");
                 }
                 self.clock_of_failure(peer, &why, now);
+                if let CloseReason::FrameNotAuthentic
+                | CloseReason::FrameTooShort { .. }
+                | CloseReason::Malformed(_) = why
+                {
+                    self.drop(DropReason::DamagedFrame);
+                }
                 if let Some(router) = peer
                     && self.links.down(router, link, &why, now)
                 {

@@ -36,8 +36,12 @@ pub enum DropReason {
     BuildTime,
     /// A garlic message that cannot be opened.
     Garlic,
+    /// A garlic message that was seen before.
+    GarlicReplay,
     /// An entry that was not stored.
     StoreRefused,
+    /// A link that ended because a frame was damaged, or made no sense.
+    DamagedFrame,
     /// A look-up of somebody who does not ask a floodfill.
     NotFloodfill,
     /// A router of which nothing is known, and of which a neighbour wants more than it may.
@@ -83,6 +87,8 @@ pub enum DropReason {
 pub struct RouterStatus {
     /// Links that are up.
     pub links: usize,
+    /// Links that came in and have not shaken hands.
+    pub half_open: usize,
     /// Dials so far.
     pub dials: u64,
     /// Dials that failed.
@@ -95,6 +101,11 @@ pub struct RouterStatus {
     pub floodfills: usize,
     /// LeaseSets stored.
     pub lease_sets: usize,
+    /// Look-ups of others that were answered: with what was asked for, and with other routers to
+    /// ask.
+    pub lookups_answered: [u64; 2],
+    /// How many of these came encrypted to us and were answered encrypted.
+    pub lookups_encrypted: u64,
     /// Transit tunnels.
     pub transit_tunnels: usize,
     /// Requests to take part in a tunnel that were accepted, by role: inbound gateway,
@@ -114,8 +125,6 @@ pub struct RouterStatus {
     pub drops: BTreeMap<DropReason, u64>,
     /// Refuses new transit tunnels, to end.
     pub draining: bool,
-    /// Handshakes of others under way.
-    pub half_open: usize,
     /// The congestion that is published.
     pub congestion: Option<Congestion>,
 }
@@ -128,15 +137,18 @@ impl Core {
             self.first_tunnel_after = Some(now.instant.saturating_since(began));
         }
         let mut drops = self.drops.clone();
-        let half_open = self.links.count_drops(&mut drops);
+        self.links.count_drops(&mut drops);
         let status = RouterStatus {
             links: self.links.linked_count(),
+            half_open: self.links.half_open(),
             dials: self.links.dials,
             dials_failed: self.links.dials_failed,
             handshakes: self.handshakes.clone(),
             routers: self.netdb.router_count(),
             floodfills: self.netdb.floodfill_count(),
             lease_sets: self.netdb.lease_set_count(),
+            lookups_answered: self.lookups.answered,
+            lookups_encrypted: self.lookups.answered_encrypted,
             transit_tunnels: self.transit.tunnels(),
             transit_accepted: self.transit.accepted,
             transit_long_records: self.transit.long_records,
@@ -146,7 +158,6 @@ impl Core {
             first_tunnel_after: self.first_tunnel_after,
             drops,
             draining: self.draining,
-            half_open,
             congestion: self.load.congestion(),
         };
         *self.status.lock().unwrap_or_else(|it| it.into_inner()) = status;
