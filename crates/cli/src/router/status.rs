@@ -28,6 +28,8 @@ pub struct RouterNumbers {
     pub draining: bool,
 
     pub links: usize,
+    /// Handshakes of others under way.
+    pub half_open: usize,
     pub dials: u64,
     pub dials_failed: u64,
     /// Links that came about with routers that we dialled, and with those that dialled us.
@@ -57,6 +59,9 @@ pub struct RouterNumbers {
     pub first_tunnel_ms: Option<u64>,
 
     pub transit_tunnels: usize,
+    /// The congestion that is published: `D`, `E` or `G`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub congestion: Option<char>,
     pub transit_as_gateway: u64,
     pub transit_as_participant: u64,
     pub transit_as_endpoint: u64,
@@ -116,6 +121,7 @@ impl RouterNumbers {
             waiting_for,
             draining: status.draining,
             links: status.links,
+            half_open: status.half_open,
             dials: status.dials,
             dials_failed: status.dials_failed,
             handshakes_dialled: handshakes.dialled,
@@ -136,6 +142,7 @@ impl RouterNumbers {
             builds_failed,
             first_tunnel_ms: status.first_tunnel_after.map(millis),
             transit_tunnels: status.transit_tunnels,
+            congestion: status.congestion.map(|it| it.letter()),
             transit_as_gateway: gateway,
             transit_as_participant: participant,
             transit_as_endpoint: endpoint,
@@ -224,9 +231,9 @@ fn snake_case(name: &str) -> String {
 impl fmt::Display for RouterNumbers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match (&self.waiting_for, self.draining) {
-            (_, true) => "draining",
-            (None, false) => "ready",
-            (Some(_), false) => "not ready",
+            (_, true) => format!("ends after {} more transit tunnels", self.transit_tunnels),
+            (None, false) => "ready".to_owned(),
+            (Some(_), false) => "not ready".to_owned(),
         };
         writeln!(
             f,
@@ -302,10 +309,16 @@ impl fmt::Display for RouterNumbers {
         }
         writeln!(
             f,
-            "transit     {} tunnels, {} carried ({}/s)",
+            "transit     {} tunnels, {} carried ({}/s){}",
             self.transit_tunnels,
             human_bytes(self.transit_bytes),
-            human_bytes(self.transit_bytes_per_s)
+            human_bytes(self.transit_bytes_per_s),
+            match self.congestion {
+                Some('D') => ", congested",
+                Some('E') => ", highly congested",
+                Some(_) => ", none wanted",
+                None => "",
+            }
         )?;
         write!(
             f,

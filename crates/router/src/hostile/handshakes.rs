@@ -8,7 +8,7 @@ use ramson_crypto::Random;
 use super::stage::{Stage, config};
 use super::under_attack;
 use crate::config::RouterConfig;
-use crate::core::DropReason;
+use crate::core::{DropReason, HandshakeFailure};
 use crate::link::LinkPart;
 
 /// Connections that nobody but the attacker drives.
@@ -95,6 +95,8 @@ fn garbage_is_read_for_a_while_and_holds_its_place_so_long() {
         assert!(crowd.0.len() <= 20, "{}", crowd.0.len());
     });
     assert!(stage.dropped(DropReason::HandshakesFull) > 0);
+    let failed = stage.router.handle.status().handshakes.accepted_failed;
+    assert!(failed[&HandshakeFailure::NotAuthentic] > 20, "{failed:?}");
 }
 
 #[test]
@@ -112,7 +114,10 @@ fn bytes_that_trickle_in_buy_no_time() {
     crowd.run(&stage, Vec::new);
     assert_eq!(crowd.0.len(), 0);
     stage.run(300);
-    assert_eq!(stage.router.handle.status().half_open, 0);
+    let status = stage.router.handle.status();
+    assert_eq!(status.half_open, 0);
+    let failed = status.handshakes.accepted_failed;
+    assert_eq!(failed, [(HandshakeFailure::TimedOut, 20)].into());
 }
 
 #[test]

@@ -81,7 +81,7 @@ fn nobody_is_named_at_info_and_above() {
             secret.push(format!("10.{n}.44.1"));
             let hash = stage.hash_of(neighbour);
             let hex: String = hash.0.iter().map(|byte| format!("{byte:02x}")).collect();
-            secret.push(hex[..12].to_owned());
+            secret.push(hex.chars().take(12).collect());
             secret.push(format!("{hash:?}"));
             secret.push(format!("{hash}"));
             secret.push(format!("{:?}", &hash.0[..4]).replace(['[', ']'], ""));

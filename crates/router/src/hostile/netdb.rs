@@ -149,7 +149,7 @@ fn lease_sets_that_belong_elsewhere_make_room_for_those_that_belong_here() {
             tell(stage, loud, it, 0);
         }
         if step >= 500
-            && step % 20 == 0
+            && step.is_multiple_of(20)
             && let Some(it) = made.get((step - 500) / 20)
         {
             tell(stage, quiet, it, 9);
