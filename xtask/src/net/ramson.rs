@@ -126,13 +126,14 @@ impl RamsonProcess {
         running.map(Process::pid)
     }
 
-    /// Starts it and waits until it listens.
+    /// Starts it and waits until it listens and has written its RouterInfo.
     pub(super) fn start(&self) -> Result<()> {
         let process = Process::spawn(&self.command, &self.access.log)
             .with_context(|| format!("cannot start ramson router {}", self.index))?;
         *self.lock() = Some(process);
         let deadline = Instant::now() + LISTENS_WITHIN;
-        while TcpStream::connect(self.access.transport).is_err() {
+        let info = self.access.data.join("router.info");
+        while !info.exists() || TcpStream::connect(self.access.transport).is_err() {
             // Doubles as the pause between two attempts.
             let wait = Duration::from_millis(20);
             let ended = self.lock().as_ref().and_then(|process| process.wait(wait));
