@@ -22,4 +22,5 @@ pub mod net;
 pub mod peers;
 pub mod process;
 pub mod setup;
+pub mod usage;
 pub mod workspace;

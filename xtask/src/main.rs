@@ -16,6 +16,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Commands {
+    /// Measure our router beside i2pd and emissary.
+    Bench(commands::bench::Bench),
     /// Bring a private network up and play web site, ping-pong, datagrams and a transfer over it.
     Demo(commands::demo::Demo),
     /// Run a closed network of real routers on this machine.
@@ -29,18 +31,22 @@ enum Commands {
     Peers(commands::peers::Peers),
     /// Run a network of simulated routers and see what comes of it.
     Sim(commands::sim::Sim),
+    /// Plant known faults one after another and see whether a scenario finds each.
+    SimFaults(commands::sim::SimFaults),
     /// Run streams over a mixed network and over one of i2pd alone, for long, and compare them.
     Soak(commands::soak::Soak),
 }
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
+        Commands::Bench(command) => command.run(),
         Commands::Demo(command) => command.run(),
         Commands::Net(command) => command.run(),
         Commands::Test(command) => command.run(),
         Commands::Licences => commands::licences::check(),
         Commands::Peers(command) => command.run(),
         Commands::Sim(command) => command.run(),
+        Commands::SimFaults(command) => command.run(),
         Commands::Soak(command) => command.run(),
     };
     match done {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use ramson_crypto::{Random, x25519};
+use ramson_crypto::{AeadKey, Random, chacha20, hkdf, sha256, x25519};
 use ramson_proto::tunnel::build::{BuildKind, BuildPath, HopRequest, HopSpec, PendingBuild};
 use ramson_proto::tunnel::noise::Receiver;
 use ramson_proto::tunnel::reassembly::{Endpoint, EndpointKind, ReassemblyLimits};
@@ -58,6 +58,31 @@ fn builds(c: &mut Criterion) {
                 .open(&receiver)
                 .expect("it is for us")
                 .reply(&reply, NOW, &mut random)
+        });
+    });
+    // What a hop cannot do without: one agreement, the derivations, its record opened and sealed
+    // again, and a layer over each of the three others.
+    let peer = x25519::PrivateKey::generate(&mut random).public();
+    let mut record = [7; 218];
+    group.bench_function("hop, its primitives alone", |b| {
+        b.iter(|| {
+            let shared = key.agree(black_box(&peer)).expect("a good key");
+            let mut hash = sha256(&record);
+            hash = sha256(&hash);
+            let mut chain = hkdf::<64>(&hash, &*shared, b"");
+            let aead = AeadKey::new(*chain.first_chunk().expect("two keys"));
+            // Not authentic, which costs as much as if it were.
+            let opened = aead.open_in_place(0, &hash, &mut record).is_ok();
+            for name in [b"SMTunnelReplyKey", b"SMTunnelLayerKey"] {
+                let last = *chain.first_chunk::<32>().expect("two keys");
+                chain = hkdf::<64>(&last, b"", name);
+            }
+            let reply = *chain.first_chunk().expect("two keys");
+            let tag = AeadKey::new(reply).seal(0, &hash, &mut record);
+            for index in 1..4 {
+                chacha20::apply(&reply, &[index; 12], &mut record);
+            }
+            (opened, tag)
         });
     });
     group.finish();

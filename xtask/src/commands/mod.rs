@@ -1,5 +1,6 @@
 //! The commands, a file per group.
 
+pub(crate) mod bench;
 pub(crate) mod demo;
 pub(crate) mod licences;
 pub(crate) mod net;

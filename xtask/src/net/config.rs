@@ -17,6 +17,8 @@ pub(super) enum Role {
     Router,
     /// Neither: it has Destinations and nothing else.
     End,
+    /// Floodfill and hop, with no other transport than NTCP2.
+    Between,
 }
 
 /// Returns the `i2pd.conf` of a router at `address`, without options it does not know.
@@ -25,16 +27,18 @@ pub(super) enum Role {
 /// subscriptions point at a name that cannot exist.
 ///
 /// Its SAM bridge listens at `sam_address`. One that is an end carries nothing for others and has
-/// no other transport than NTCP2.
+/// no other transport than NTCP2. A `quiet` one logs what is wrong and nothing else.
 pub(super) fn i2pd(
     (address, sam_address): (IpAddr, IpAddr),
     ports: RouterPorts,
     role: Role,
+    quiet: bool,
     knows: impl Fn(&str) -> bool,
 ) -> String {
-    let floodfill = role == Role::Floodfill;
+    let floodfill = matches!(role, Role::Floodfill | Role::Between);
     let end = role == Role::End;
-    let ssu2 = !end;
+    let ssu2 = matches!(role, Role::Floodfill | Role::Router);
+    let level = if quiet { "warn" } else { "info" };
     let RouterPorts {
         network_id,
         transport,
@@ -55,7 +59,7 @@ notransit = {end}
 bandwidth = X
 share = 100
 log = file
-loglevel = info
+loglevel = {level}
 
 [ntcp2]
 enabled = true
@@ -117,48 +121,68 @@ outbound.quantity = 1
     text
 }
 
-/// Returns the `router.toml` of an emissary at `address`.
+/// Returns the `router.toml` of an emissary at `address`, whose SAM bridge listens at `sam_address`.
 ///
 /// It takes the lack of a table for the lack of the service. The empty address book reads its
-/// files and downloads nothing.
-pub(super) fn emissary(address: IpAddr, ports: RouterPorts) -> String {
+/// files and downloads nothing. One that is an end takes no part in tunnels of others; it and one
+/// that is `quiet`, since it is measured, have no other transport than NTCP2.
+pub(super) fn emissary(
+    (address, sam_address): (IpAddr, IpAddr),
+    ports: RouterPorts,
+    role: Role,
+    quiet: bool,
+) -> String {
     let RouterPorts {
         network_id,
         transport,
         sam_udp,
         sam,
     } = ports;
-    format!(
-        "net_id = {network_id}
-allow_local = true
-insecure_tunnels = true
-floodfill = false
-
-[address-book]
-
-[bandwidth]
-bandwidth = 10000000
-share_ratio = 0.9
-
-[transit]
-max_tunnels = 1000
-
-[ntcp2]
-port = {transport}
-ipv4 = true
-ipv4_host = \"{address}\"
-ipv6 = false
-publish = true
-
+    let end = role == Role::End;
+    let level = if quiet {
+        "log = \"emissary=warn\"\n"
+    } else {
+        ""
+    };
+    let tunnels = if quiet { 20_000 } else { 1000 };
+    let transit = match end {
+        true => String::new(),
+        false => format!("[transit]\nmax_tunnels = {tunnels}\n\n"),
+    };
+    let ssu2 = match end || quiet {
+        true => String::new(),
+        false => format!(
+            "
 [ssu2]
 port = {transport}
 ipv4 = true
 ipv4_host = \"{address}\"
 ipv6 = false
 publish = true
+"
+        ),
+    };
+    format!(
+        "net_id = {network_id}
+allow_local = true
+insecure_tunnels = true
+floodfill = false
+{level}
+[address-book]
 
+[bandwidth]
+bandwidth = 10000000
+share_ratio = 0.9
+
+{transit}[ntcp2]
+port = {transport}
+ipv4 = true
+ipv4_host = \"{address}\"
+ipv6 = false
+publish = true
+{ssu2}
 [sam]
-host = \"{address}\"
+host = \"{sam_address}\"
 tcp_port = {sam}
 udp_port = {sam_udp}
 "
@@ -166,7 +190,13 @@ udp_port = {sam_udp}
 }
 
 /// Returns the `router.toml` of one of our own routers.
-pub(super) fn ramson(address: SocketAddr, network_id: u8, floodfill: bool) -> String {
+///
+/// One that is only measured is `quiet`, and takes more transit tunnels than it will be asked for.
+pub(super) fn ramson(address: SocketAddr, network_id: u8, floodfill: bool, quiet: bool) -> String {
+    let (level, transit) = match quiet {
+        true => ("warn", "\n[transit]\ntunnels = 20000\n"),
+        false => ("debug", ""),
+    };
     format!(
         "data = \"data\"
 seed = \"seed\"
@@ -174,14 +204,14 @@ network_id = {network_id}
 floodfill = {floodfill}
 allow_local = true
 allow_same_network = true
-log = \"debug\"
+log = \"{level}\"
 bandwidth_kb_per_s = 100000
 threads = 1
 
 [ntcp2]
 listen = \"{address}\"
 published = \"{address}\"
-"
+{transit}"
     )
 }
 
@@ -220,6 +250,7 @@ mod tests {
             ([127, 0, 0, 1].into(), [127, 0, 0, 1].into()),
             PORTS,
             Role::Floodfill,
+            false,
             |_| true,
         );
         assert_eq!(value(&text, "", "netid"), Some("77"));
@@ -244,6 +275,7 @@ mod tests {
             ([198, 18, 1, 1].into(), [198, 18, 1, 1].into()),
             PORTS,
             Role::Floodfill,
+            false,
             |_| false,
         );
         assert_eq!(value(&text, "sam", "portudp"), None);
@@ -252,8 +284,28 @@ mod tests {
     }
 
     #[test]
+    fn what_is_measured_is_quiet_and_speaks_ntcp2_alone() {
+        let address = [127, 0, 0, 1].into();
+        let text = i2pd((address, address), PORTS, Role::Between, true, |_| true);
+        assert_eq!(value(&text, "", "loglevel"), Some("warn"));
+        assert_eq!(value(&text, "", "floodfill"), Some("true"));
+        assert_eq!(value(&text, "", "notransit"), Some("false"));
+        assert_eq!(value(&text, "ssu2", "enabled"), Some("false"));
+        let text = emissary((address, address), PORTS, Role::Between, true);
+        assert_eq!(value(&text, "", "log"), Some("\"emissary=warn\""));
+        assert!(!text.contains("ssu2"));
+        let text = ramson(([127, 0, 0, 1], 20_001).into(), 77, true, true);
+        assert_eq!(value(&text, "", "log"), Some("\"warn\""));
+        assert_eq!(value(&text, "transit", "tunnels"), Some("20000"));
+    }
+
+    #[test]
     fn an_emissary_has_no_service_that_looks_outside() {
-        let text = emissary([127, 0, 0, 1].into(), PORTS);
+        let address = [127, 0, 0, 1].into();
+        let end = emissary((address, address), PORTS, Role::End, false);
+        assert_eq!(value(&end, "ntcp2", "port"), Some("20001"));
+        assert!(!end.contains("ssu2") && !end.contains("transit"));
+        let text = emissary((address, address), PORTS, Role::Router, false);
         assert_eq!(value(&text, "", "net_id"), Some("77"));
         assert_eq!(value(&text, "", "allow_local"), Some("true"));
         assert_eq!(value(&text, "ssu2", "publish"), Some("true"));

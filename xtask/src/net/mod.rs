@@ -7,6 +7,7 @@
 
 mod config;
 mod folder;
+mod lone;
 mod namespace;
 mod ports;
 mod ramson;
@@ -28,6 +29,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::peers::{self, Installation, Peer};
 use folder::NetworkFolder;
+pub use lone::{LoneKind, LoneRouter};
 use namespace::Namespace;
 use ports::PortBlock;
 use ramson::RamsonProcess;
@@ -44,6 +46,12 @@ pub const NAMES: [&str; 2] = ["demo.i2p", "example-site.i2p"];
 
 /// How long a new network may take until a stream has crossed it.
 const READY_WITHIN: Duration = Duration::from_secs(180);
+
+/// The address of router `index` of a network whose routers have one each.
+fn own_address(network_id: u8, index: usize) -> IpAddr {
+    let host = u8::try_from(index + 1).unwrap_or(u8::MAX);
+    IpAddr::from([127, network_id, 1, host])
+}
 
 /// Where to reach one router and what belongs to it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -118,10 +126,7 @@ impl Network {
             Peer::Current | Peer::Stable | Peer::Emissary => None,
         };
         // One connection at a time is what i2pd takes of one address.
-        let own_address = |index: usize| {
-            let host = u8::try_from(index + 1).unwrap_or(u8::MAX);
-            IpAddr::from([127, ports.network_id(), 1, host])
-        };
+        let own_address = |index: usize| own_address(ports.network_id(), index);
         let mut routers = Vec::new();
         for (index, (&peer, ports)) in line_up.iter().zip(ports.routers()).enumerate() {
             let kind = kinds.iter().find(|(kind, _)| *kind == peer);
@@ -133,6 +138,7 @@ impl Network {
                 installation,
                 ports,
                 role: spec.role(index, peer),
+                quiet: spec.quiet,
                 // What emissary dials comes from 127.0.0.1, wherever it listens.
                 address: (spec.is_apart() && peer != Peer::Emissary).then(|| own_address(index)),
                 namespace: namespace.clone(),
@@ -150,7 +156,7 @@ impl Network {
                     program,
                     own_address(line_up.len() + index),
                     ports,
-                    floodfill,
+                    (floodfill, spec.quiet),
                 )?);
             }
         }
@@ -178,10 +184,13 @@ impl Network {
             router.wait_for_sam()?;
         }
         if spec.wait_until_ready {
-            let ends = network
-                .routers()
-                .filter(|router| router.peer == spec.peer)
-                .count();
+            let ends = match spec.ends {
+                true => spec.routers,
+                false => network
+                    .routers()
+                    .filter(|router| router.peer == spec.peer)
+                    .count(),
+            };
             // Not the first ones, which people and tests use: i2pd may crash some seconds after
             // sessions on it ended.
             let crossing = network.cross(ends - 2, ends - 1, READY_WITHIN)?;
@@ -202,8 +211,10 @@ impl Network {
         for router in &self.routers {
             router.wait_for_sam()?;
         }
+        // Any i2pd there is: its answer is the plainest.
         let i2pd = self.routers().find(|it| it.peer != Peer::Emissary);
-        let sam = i2pd.context("a network without i2pd")?.sam;
+        let router = i2pd.or_else(|| self.routers().last());
+        let sam = router.context("a network without routers")?.sam;
         let mut sam = SamSocket::connect(sam)?;
         for name in NAMES {
             let (destination, private) = sam.generate()?;

@@ -1,7 +1,9 @@
 //! Our own routers in a network: built from this workspace, without a SAM bridge.
 
 use std::ffi::OsString;
+use std::io::{BufRead, BufReader, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,6 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::config;
 use super::ports::RouterPorts;
@@ -46,6 +49,41 @@ pub struct RamsonAccess {
     pub data: PathBuf,
     /// The folder with the RouterInfos it begins with.
     pub seed: PathBuf,
+}
+
+impl RamsonAccess {
+    /// Asks the running router how it is: the object that `ramson router status --json` prints.
+    ///
+    /// # Errors
+    /// When it does not run or does not answer.
+    pub fn status(&self) -> Result<Value> {
+        match self.ask("status")? {
+            Value::Object(mut answer) => answer.remove("status"),
+            _ => None,
+        }
+        .context("the router's answer is no status")
+    }
+
+    /// Has the running router end its links.
+    ///
+    /// # Errors
+    /// As [`Self::status`].
+    pub fn drop_links(&self) -> Result<()> {
+        match self.ask("drop_links")? {
+            Value::String(answer) if answer == "done" => Ok(()),
+            answer => bail!("the router's answer: {answer}"),
+        }
+    }
+
+    fn ask(&self, question: &str) -> Result<Value> {
+        let mut socket = UnixStream::connect(self.data.join("control.sock"))
+            .context("no ramson router answers there")?;
+        socket.set_read_timeout(Some(LISTENS_WITHIN))?;
+        socket.write_all(format!("{{\"ask\":\"{question}\"}}\n").as_bytes())?;
+        let mut line = String::new();
+        BufReader::new(socket).read_line(&mut line)?;
+        Ok(serde_json::from_str(&line)?)
+    }
 }
 
 /// One of our routers, which may or may not run at present.
@@ -88,7 +126,7 @@ impl RamsonProcess {
         program: &Path,
         address: IpAddr,
         ports: RouterPorts,
-        floodfill: bool,
+        (floodfill, quiet): (bool, bool),
     ) -> Result<Self> {
         let access = RamsonAccess {
             transport: SocketAddr::new(address, ports.transport),
@@ -100,7 +138,7 @@ impl RamsonProcess {
         };
         std::fs::create_dir_all(&access.seed)
             .with_context(|| format!("cannot create {}", home.display()))?;
-        let text = config::ramson(access.transport, ports.network_id, floodfill);
+        let text = config::ramson(access.transport, ports.network_id, floodfill, quiet);
         std::fs::write(&access.config, text)?;
         let command = vec![
             program.into(),
@@ -120,13 +158,17 @@ impl RamsonProcess {
         &self.access
     }
 
+    pub(super) fn command(&self) -> &[OsString] {
+        &self.command
+    }
+
     pub(super) fn pid(&self) -> Option<u32> {
         let process = self.lock();
         let running = process.as_ref().filter(|it| it.is_running());
         running.map(Process::pid)
     }
 
-    /// Starts it and waits until it listens and has written its RouterInfo.
+    /// Starts it and waits until it listens and its RouterInfo is written, which comes after.
     pub(super) fn start(&self) -> Result<()> {
         let process = Process::spawn(&self.command, &self.access.log)
             .with_context(|| format!("cannot start ramson router {}", self.index))?;

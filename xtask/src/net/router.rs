@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 use data_encoding::{BASE32_NOPAD, Encoding, Specification};
 use rustix::process::Signal;
 use sha2::{Digest, Sha256};
@@ -31,6 +31,8 @@ pub(super) struct RouterPlan<'a> {
     pub(super) installation: &'a Installation,
     pub(super) ports: RouterPorts,
     pub(super) role: Role,
+    /// It is to be measured: little logging, NTCP2 alone.
+    pub(super) quiet: bool,
     /// Where other routers reach it, if that is not where programs do.
     pub(super) address: Option<IpAddr>,
     /// Where it runs, unless on 127.0.0.1 like everybody else.
@@ -71,8 +73,11 @@ impl KnownRouter {
     pub(super) fn read(path: &Path) -> Result<Self> {
         let bytes =
             std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-        let hash = router_hash(&bytes)
-            .ok_or_else(|| anyhow!("{} is shorter than a Router Identity", path.display()))?;
+        Self::of(bytes).with_context(|| format!("{} is no RouterInfo", path.display()))
+    }
+
+    pub(super) fn of(bytes: Vec<u8>) -> Result<Self> {
+        let hash = router_hash(&bytes).context("shorter than a Router Identity")?;
         Ok(Self {
             hash: i2p_base64()?.encode(&hash),
             bytes,
@@ -99,6 +104,7 @@ impl RouterProcess {
             installation,
             ports,
             role,
+            quiet,
             address: own_address,
             namespace,
         } = plan;
@@ -115,13 +121,17 @@ impl RouterProcess {
         let output = home.join("output.log");
         let mut command = installation.command.clone();
         let log = if peer == Peer::Emissary {
-            let text = config::emissary(address, ports);
+            let text = config::emissary((transport, address), ports, role, quiet);
             std::fs::write(data.join("router.toml"), text)?;
             command.extend(["--base-path".into(), data.clone().into()]);
+            if role == Role::End {
+                // What it thinks of links is of interest.
+                command.extend(["--log".into(), "emissary::ntcp2=debug".into()]);
+            }
             output.clone()
         } else {
             let log = home.join("i2pd.log");
-            let text = config::i2pd((transport, address), ports, role, |key| {
+            let text = config::i2pd((transport, address), ports, role, quiet, |key| {
                 installation.knows(key)
             });
             let file = home.join("i2pd.conf");
@@ -186,6 +196,10 @@ impl RouterProcess {
             .as_ref()
             .filter(|process| process.is_running())
             .map(Process::pid)
+    }
+
+    pub(super) fn command(&self) -> &[OsString] {
+        &self.command
     }
 
     pub(super) fn start(&self) -> Result<()> {

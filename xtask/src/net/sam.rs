@@ -108,6 +108,14 @@ impl SamSocket {
         Ok(self.stream.read_exact(bytes)?)
     }
 
+    /// Returns the socket for writing, while this one reads.
+    ///
+    /// # Errors
+    /// When the system has no descriptor left.
+    pub fn writer(&self) -> Result<TcpStream> {
+        Ok(self.stream.get_ref().try_clone()?)
+    }
+
     /// Writes all of `bytes`.
     ///
     /// # Errors

@@ -20,8 +20,14 @@ pub struct NetworkSpec {
     pub emissary: usize,
     /// Our own routers beside them; they have no SAM bridge and are counted apart.
     pub ramson: RamsonSpec,
-    /// The routers of that kind are ends only: all hops and floodfills are ours.
+    /// The routers of that kind are ends only: all hops and floodfills are ours, or those of
+    /// `between`.
     pub ends: bool,
+    /// Routers behind the ends that carry tunnels and speak NTCP2 alone; those of i2pd are
+    /// floodfills too. Only where there are ends.
+    pub between: Vec<Peer>,
+    /// Routers log what is wrong and nothing else, as is fair when they are measured.
+    pub quiet: bool,
     /// Each router has a loopback address of its own, but for emissary, which cannot. Always so
     /// with routers of ours.
     pub apart: bool,
@@ -39,6 +45,8 @@ impl NetworkSpec {
             emissary: 0,
             ramson: RamsonSpec::default(),
             ends: false,
+            between: Vec::new(),
+            quiet: false,
             apart: false,
             wait_until_ready: true,
         }
@@ -48,12 +56,18 @@ impl NetworkSpec {
     /// floodfills do not answer encrypted look-ups and i2pd takes their place, behind the others.
     pub(super) fn line_up(&self) -> Result<Vec<Peer>> {
         let least = match self.peer {
-            Peer::Emissary => FLOODFILLS + 2,
             _ if self.ends => 2,
+            Peer::Emissary => FLOODFILLS + 2,
             _ => FLOODFILLS,
         };
-        if self.ends && (self.peer == Peer::Old || self.emissary > 0 || self.ramson.routers == 0) {
-            bail!("ends need ramson routers and nothing else between them, and i2pd from 2.51 on");
+        let between = self.ramson.routers.saturating_add(self.between.len());
+        if self.ends && (self.peer == Peer::Old || self.emissary > 0 || between == 0) {
+            bail!(
+                "ends need routers between them that are asked for as such, and i2pd from 2.51 on"
+            );
+        }
+        if !self.ends && !self.between.is_empty() {
+            bail!("only ends have routers between them");
         }
         match self.peer {
             Peer::Old if self.ramson.routers > 0 || self.emissary > 0 || self.apart => {
@@ -71,7 +85,7 @@ impl NetworkSpec {
                 self.ramson.routers
             );
         }
-        let others = self.ramson.routers.saturating_add(self.emissary);
+        let others = between.saturating_add(self.emissary);
         let most = ports::MAX_ROUTERS.saturating_sub(others);
         if most < least {
             bail!(
@@ -87,18 +101,20 @@ impl NetworkSpec {
             );
         }
         let mut line_up = vec![self.peer; self.routers];
-        if self.peer == Peer::Emissary {
+        if self.peer == Peer::Emissary && !self.ends {
             let floodfills = FLOODFILLS.max(self.routers / 2);
             line_up.splice(self.routers - floodfills.., vec![Peer::Current; floodfills]);
         }
         line_up.extend(vec![Peer::Emissary; self.emissary]);
+        line_up.extend(&self.between);
         Ok(line_up)
     }
 
     /// What router `index` is for.
     pub(super) fn role(&self, index: usize, peer: Peer) -> Role {
         match peer {
-            _ if self.ends => Role::End,
+            _ if self.ends && index < self.routers => Role::End,
+            _ if self.ends => Role::Between,
             // The first and the last, which the check for readiness uses, are not: a floodfill of
             // this age may keep a LeaseSet of its own to itself.
             Peer::Old if !(1..=FLOODFILLS).contains(&index) => Role::Router,
@@ -108,7 +124,7 @@ impl NetworkSpec {
     }
 
     pub(super) fn is_apart(&self) -> bool {
-        self.apart || self.ramson.routers > 0
+        self.apart || self.ends || self.ramson.routers > 0
     }
 }
 

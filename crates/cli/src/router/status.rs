@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
-use ramson::router::{RelayCounters, RouterReport};
+use ramson::router::{HandshakeFailure, RelayCounters, RouterReport};
 use serde::{Deserialize, Serialize};
 
 use crate::output::{human_bytes, human_time};
@@ -29,6 +30,12 @@ pub struct RouterNumbers {
     pub links: usize,
     pub dials: u64,
     pub dials_failed: u64,
+    /// Links that came about with routers that we dialled, and with those that dialled us.
+    pub handshakes_dialled: u64,
+    pub handshakes_accepted: u64,
+    /// Those that did not, by reason.
+    pub handshakes_dialled_failed: BTreeMap<String, u64>,
+    pub handshakes_accepted_failed: BTreeMap<String, u64>,
     pub received_bytes: u64,
     pub sent_bytes: u64,
     pub received_bytes_per_s: u64,
@@ -45,12 +52,20 @@ pub struct RouterNumbers {
     pub exploratory_outbound: usize,
     pub builds: u64,
     pub builds_failed: u64,
+    /// How long it took until the first tunnel of its own stood.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_tunnel_ms: Option<u64>,
 
     pub transit_tunnels: usize,
     pub transit_as_gateway: u64,
     pub transit_as_participant: u64,
     pub transit_as_endpoint: u64,
+    pub transit_long_records: u64,
     pub transit_refused: u64,
+    /// Messages carried, by role.
+    pub carried_as_gateway: u64,
+    pub carried_as_participant: u64,
+    pub carried_as_endpoint: u64,
     pub transit_bytes: u64,
     pub transit_bytes_per_s: u64,
 
@@ -74,14 +89,25 @@ impl RouterNumbers {
             drops.insert(snake_case(&format!("{reason:?}")), *count);
         }
         let mut transit_bytes = 0_u64;
+        let mut carried = [0_u64; 3];
         for relay in &report.relays {
             transit_bytes = transit_bytes.saturating_add(relay.transit_bytes);
+            let by_role = [relay.gateway, relay.participant, relay.endpoint];
+            for (sum, messages) in carried.iter_mut().zip(by_role) {
+                *sum = sum.saturating_add(messages);
+            }
             for (reason, count) in relay_drops(relay) {
                 if count > 0 {
                     *drops.entry(format!("tunnel_{reason}")).or_default() += count;
                 }
             }
         }
+        let [
+            carried_as_gateway,
+            carried_as_participant,
+            carried_as_endpoint,
+        ] = carried;
+        let handshakes = &status.handshakes;
         let waiting_for = waiting_for(report);
         Self {
             uptime_s: report.uptime.as_secs(),
@@ -92,6 +118,10 @@ impl RouterNumbers {
             links: status.links,
             dials: status.dials,
             dials_failed: status.dials_failed,
+            handshakes_dialled: handshakes.dialled,
+            handshakes_accepted: handshakes.accepted,
+            handshakes_dialled_failed: by_name(&handshakes.dialled_failed),
+            handshakes_accepted_failed: by_name(&handshakes.accepted_failed),
             received_bytes: report.received_bytes,
             sent_bytes: report.sent_bytes,
             routers: status.routers,
@@ -104,11 +134,16 @@ impl RouterNumbers {
             exploratory_outbound: outbound,
             builds,
             builds_failed,
+            first_tunnel_ms: status.first_tunnel_after.map(millis),
             transit_tunnels: status.transit_tunnels,
             transit_as_gateway: gateway,
             transit_as_participant: participant,
             transit_as_endpoint: endpoint,
+            transit_long_records: status.transit_long_records,
             transit_refused: status.transit_refused,
+            carried_as_gateway,
+            carried_as_participant,
+            carried_as_endpoint,
             transit_bytes,
             drops,
             ..Self::default()
@@ -161,6 +196,16 @@ fn relay_drops(relay: &RelayCounters) -> [(&'static str, u64); 7] {
     ]
 }
 
+fn by_name(failures: &BTreeMap<HandshakeFailure, u64>) -> BTreeMap<String, u64> {
+    let named =
+        |(reason, count): (&HandshakeFailure, &u64)| (snake_case(&format!("{reason:?}")), *count);
+    failures.iter().map(named).collect()
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// `QueueFull` as `queue_full`.
 fn snake_case(name: &str) -> String {
     let mut snake = String::new();
@@ -205,6 +250,23 @@ impl fmt::Display for RouterNumbers {
             "links       {} up; {} dials, {} failed",
             self.links, self.dials, self.dials_failed
         )?;
+        writeln!(
+            f,
+            "handshakes  {} as the one who dials, {} as the one who is dialled",
+            self.handshakes_dialled, self.handshakes_accepted
+        )?;
+        for (way, failures) in [
+            ("dialling", &self.handshakes_dialled_failed),
+            ("dialled", &self.handshakes_accepted_failed),
+        ] {
+            for (reason, count) in failures {
+                writeln!(
+                    f,
+                    "  failed    {count:>8} {way}: {}",
+                    reason.replace('_', " ")
+                )?;
+            }
+        }
         writeln!(
             f,
             "bytes       {} received ({}/s), {} sent ({}/s)",
@@ -304,6 +366,6 @@ mod tests {
     #[test]
     fn reasons_are_words_of_json() {
         assert_eq!(snake_case("QueueFull"), "queue_full");
-        assert_eq!(snake_case("ElGamal"), "el_gamal");
+        assert_eq!(snake_case("NotFloodfill"), "not_floodfill");
     }
 }
