@@ -35,6 +35,9 @@ const AFTER_FAILURE: Duration = Duration::from_millis(700);
 const TEST_EVERY: Duration = Duration::from_secs(30);
 /// And how soon after one that failed.
 const TEST_AGAIN: Duration = Duration::from_secs(1);
+/// A test message that is not back so soon is sent once more: hops lose messages, and i2pd holds
+/// some back until another one follows.
+const TEST_REPEAT: Duration = Duration::from_secs(2);
 /// How long a test message may take.
 const TEST_TIMEOUT: Duration = Duration::from_secs(8);
 /// Failed tests in a row after which a tunnel is dropped.
@@ -97,6 +100,8 @@ struct Pending {
 struct Test {
     inbound: TunnelId,
     outbound: TunnelId,
+    /// When it is sent once more, unless it was.
+    repeat_at: Option<Instant>,
     deadline: Instant,
 }
 
@@ -186,15 +191,13 @@ impl Core {
     /// Builds and tests what is due.
     pub(super) fn build_tunnels(&mut self, now: Now) {
         self.expire_tunnels(now);
-        for _ in 0..MAX_PENDING {
-            let Some(way) = self.tunnels.wanted(now.instant) else {
-                break;
-            };
-            if !self.build(way, now) {
-                // Nobody to build with.
-                self.tunnels.not_before = [now.instant + Duration::from_secs(1); 2];
-                break;
-            }
+        // One after the other: of requests that come to an i2pd at once, the last may stay there
+        // until the next one comes.
+        if let Some(way) = self.tunnels.wanted(now.instant)
+            && !self.build(way, now)
+        {
+            // Nobody to build with.
+            self.tunnels.not_before = [now.instant + Duration::from_secs(1); 2];
         }
         self.test_tunnels(now);
     }
@@ -580,6 +583,15 @@ impl Core {
                 self.tunnels.test_at = self.tunnels.test_at.min(soon);
             }
         }
+        let due = |test: &Test| test.repeat_at.is_some_and(|at| at <= now.instant);
+        let again = self.tunnels.testing.iter().filter(|(_, test)| due(test));
+        let again: Vec<u32> = again.map(|(id, _)| *id).collect();
+        for id in again {
+            if let Some(test) = self.tunnels.testing.get_mut(&id) {
+                test.repeat_at = None;
+            }
+            self.send_test(id, now);
+        }
         if self.tunnels.test_at > now.instant {
             return;
         }
@@ -587,49 +599,53 @@ impl Core {
             return;
         }
         self.tunnels.test_at = now.instant + TEST_EVERY;
-        let inbound: Vec<(RouterHash, TunnelId, TunnelId)> = self
-            .tunnels
-            .inbound
-            .iter()
-            .map(|it| (it.gateway, it.gateway_tunnel, it.receive))
-            .collect();
-        let outbound = self.tunnels.outbound.len();
-        let pairs = inbound.len().max(outbound);
+        let inbound: Vec<TunnelId> = self.tunnels.inbound.iter().map(|it| it.receive).collect();
+        let outbound = self.tunnels.outbound.iter().map(|it| it.first_tunnel);
+        let outbound: Vec<TunnelId> = outbound.collect();
         self.tunnels.test_round = self.tunnels.test_round.wrapping_add(1);
-        let shift = self.tunnels.test_round;
-        for pair in 0..pairs {
-            let Some((router, tunnel, receive)) = inbound
-                .get(pair.wrapping_add(shift) % inbound.len())
-                .copied()
-            else {
-                continue;
-            };
-            let index = pair % outbound;
-            let Some(first_tunnel) = self.tunnels.outbound.get(index).map(|it| it.first_tunnel)
-            else {
-                continue;
-            };
+        let pairs = inbound.len().max(outbound.len());
+        let shifted = inbound
+            .iter()
+            .cycle()
+            .skip(self.tunnels.test_round % inbound.len());
+        for (inbound, outbound) in shifted.zip(outbound.iter().cycle()).take(pairs) {
             let id = self.random.u32();
-            let mut body = BytesMut::new();
-            DeliveryStatus {
-                id,
-                timestamp: now.unix,
-            }
-            .encode(&mut body);
-            let Some(message) = self.for_ourselves(body, now) else {
-                continue;
-            };
             let test = Test {
-                inbound: receive,
-                outbound: first_tunnel,
+                inbound: *inbound,
+                outbound: *outbound,
+                repeat_at: Some(now.instant + TEST_REPEAT),
                 deadline: now.instant + TEST_TIMEOUT,
             };
             self.tunnels.testing.insert(id, test);
-            let delivery = TunnelDelivery::Tunnel {
-                gateway: router,
-                tunnel,
-            };
-            self.send_through(index, delivery, &message, now);
+            self.send_test(id, now);
+        }
+    }
+
+    /// Sends the message of a test around.
+    fn send_test(&mut self, id: u32, now: Now) {
+        let tunnels = &self.tunnels;
+        let Some(test) = tunnels.testing.get(&id) else {
+            return;
+        };
+        let mut inbound = tunnels.inbound.iter();
+        let mut outbound = tunnels.outbound.iter();
+        let inbound = inbound.find(|it| it.receive == test.inbound);
+        let outbound = outbound.position(|it| it.first_tunnel == test.outbound);
+        let (Some(inbound), Some(outbound)) = (inbound, outbound) else {
+            return;
+        };
+        let delivery = TunnelDelivery::Tunnel {
+            gateway: inbound.gateway,
+            tunnel: inbound.gateway_tunnel,
+        };
+        let mut body = BytesMut::new();
+        let status = DeliveryStatus {
+            id,
+            timestamp: now.unix,
+        };
+        status.encode(&mut body);
+        if let Some(message) = self.for_ourselves(body, now) {
+            self.send_through(outbound, delivery, &message, now);
         }
     }
 
@@ -854,3 +870,6 @@ fn network(info: &RouterInfo) -> Option<[u8; 2]> {
             _ => None,
         })
 }
+
+#[cfg(test)]
+mod tests;

@@ -139,7 +139,12 @@ impl Soak {
             stream.flow(true).measure(began);
             stream.flow(false).measure(began);
         }
+        let statuses = || -> Result<Vec<_>> {
+            let own = 0..network.ramson_routers().count();
+            own.map(|index| network.ramson_status(index)).collect()
+        };
         let mut run = Run::new(kind.name(), network.version(), network.folder());
+        run.ramson_at_first = statuses().context("no status of our routers")?;
         let mut tell = began + TELL;
         while Instant::now() < deadline {
             std::thread::sleep(LOOK.min(deadline.saturating_duration_since(Instant::now())));
@@ -169,9 +174,7 @@ impl Soak {
         }
         run.count(&traffic, &first, began);
         run.machine_stall_s = heart.longest();
-        for index in 0..network.ramson_routers().count() {
-            run.ramson.push(network.ramson_status(index)?);
-        }
+        run.ramson = statuses().context("no status of our routers")?;
         drop(traffic);
         network.stop().ok();
         Ok(run)
