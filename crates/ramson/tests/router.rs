@@ -8,6 +8,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use ramson::router::{RouterConfig, RouterError, RouterReport, RouterSettings, RunningRouter};
+use ramson_router::inbox::Inbox;
 use ramson_wire::{RouterHash, RouterInfo};
 
 /// Network ids of tests are nobody else's.
@@ -104,6 +105,40 @@ async fn routers_find_each_other_through_a_floodfill_and_remember() {
     until(&other, "links again", |other| other.status.links > 0).await;
     let report = other.report();
     assert!(report.received_bytes > 0 && report.sent_bytes > 0);
+}
+
+#[tokio::test]
+async fn links_that_are_dropped_come_back_when_they_are_needed() {
+    let temp = tempfile::tempdir().unwrap();
+    let folder = temp.path();
+    let mut hub = settings(folder, "hub");
+    hub.config.floodfill = true;
+    let hub = RunningRouter::start(hub).unwrap();
+    let one = RouterSettings {
+        seed: Some(folder.join("hub/router.info")),
+        ..settings(folder, "one")
+    };
+    let one = RunningRouter::start(one).unwrap();
+    for times in 1..=3 {
+        let done = move |report: &RouterReport| {
+            let handshakes = &report.status.handshakes;
+            assert!(handshakes.dialled_failed.is_empty() && handshakes.accepted_failed.is_empty());
+            handshakes.dialled + handshakes.accepted >= times
+        };
+        let questions = Inbox::new(1);
+        let began = Instant::now();
+        while !done(&one.report()) {
+            // Nothing else is said for a while; what cannot be sent now is not kept.
+            one.handle()
+                .look_up(RouterHash([9; 32]), questions.sender(1));
+            assert!(began.elapsed() < Duration::from_secs(60), "{times} links");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        until(&hub, "accepts", done).await;
+        until(&one, "is linked", |it| it.status.links == 1).await;
+        assert_eq!(one.report().status.dials_failed, 0);
+        assert!(one.handle().drop_links());
+    }
 }
 
 #[tokio::test]

@@ -26,7 +26,7 @@ pub(crate) struct Test {
 }
 
 /// The interop tests that belong to every run, with the routers of [`peers::Peer::Current`].
-const INTEROP: [&str; 7] = [
+const INTEROP: [&str; 9] = [
     "streams",
     "datagrams",
     "healing",
@@ -34,9 +34,14 @@ const INTEROP: [&str; 7] = [
     "examples",
     "hops",
     "floodfill",
+    "links",
+    "kill_router",
 ];
 /// Those that a further peer runs.
 const OTHER_PEERS: [&str; 2] = ["streams", "datagrams"];
+/// What our routers go through with `--peers`: links made anew by each side, and kills.
+const RECONNECTS: &str = "200";
+const KILLS: &str = "50";
 
 /// One thing that was run.
 struct Row {
@@ -113,6 +118,25 @@ impl Test {
             let healing = [("RAMSON_ROUNDS", rounds.as_str())];
             let name = format!("i2pd current: {rounds} rounds of healing");
             rows.push(interop(&name, "healing", &healing, false));
+            let name = format!("i2pd current: {KILLS} kills of our routers");
+            rows.push(interop(
+                &name,
+                "kill_router",
+                &[("RAMSON_KILLS", KILLS)],
+                false,
+            ));
+            for peer in [
+                peers::Peer::Current,
+                peers::Peer::Stable,
+                peers::Peer::Emissary,
+            ] {
+                let name = format!("{}: {RECONNECTS} reconnects each way", peer.name());
+                let env = [
+                    ("RAMSON_PEER", peer.name()),
+                    ("RAMSON_RECONNECTS", RECONNECTS),
+                ];
+                rows.push(interop(&name, "links", &env, false));
+            }
             for peer in [peers::Peer::Stable, peers::Peer::Old, peers::Peer::Emissary] {
                 // Only the current and the stable i2pd have to work.
                 let best_effort = !matches!(peer, peers::Peer::Stable);

@@ -101,3 +101,36 @@ impl HandshakeCounters {
         *failures.entry(failure).or_default() += 1;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ramson_proto::ntcp2::HandshakeMessage;
+
+    use super::*;
+
+    #[test]
+    fn failures_are_counted_by_direction_and_reason() {
+        let ended = CloseReason::SocketEnded;
+        let fake = HandshakeError::NotAuthentic(HandshakeMessage::Request).into();
+        let mut counters = HandshakeCounters::default();
+        for (why, incoming, began) in [
+            (&ended, false, false),
+            (&ended, true, false),
+            (&ended, true, true),
+            (&fake, true, true),
+            (&fake, true, true),
+        ] {
+            counters.failed(incoming, HandshakeFailure::of(why, incoming, began));
+        }
+        counters.done(true);
+        assert_eq!((counters.dialled, counters.accepted), (0, 1));
+        let dialled = [(HandshakeFailure::Unreachable, 1)];
+        assert_eq!(counters.dialled_failed, dialled.into());
+        let accepted = [
+            (HandshakeFailure::Silent, 1),
+            (HandshakeFailure::Ended, 1),
+            (HandshakeFailure::NotAuthentic, 2),
+        ];
+        assert_eq!(counters.accepted_failed, accepted.into());
+    }
+}

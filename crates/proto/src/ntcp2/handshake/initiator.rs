@@ -31,7 +31,7 @@ pub(in crate::ntcp2) struct AwaitCreated {
 
 impl AwaitCreated {
     /// Begins a handshake and returns message 1, to be written now and in one piece
-    /// (NTCP2, SessionRequest): `[X, obfuscated: 32][options, sealed: 32][padding: 0-31]`.
+    /// (NTCP2, SessionRequest): `[X, obfuscated: 32][options, sealed: 32][padding: 1-31]`.
     ///
     /// # Errors
     ///

@@ -121,7 +121,7 @@ impl AwaitRequestPadding {
     }
 
     /// Takes the padding and makes message 2 (NTCP2, SessionCreated):
-    /// `[Y, obfuscated: 32][options, sealed: 32][padding: 0-31]`.
+    /// `[Y, obfuscated: 32][options, sealed: 32][padding: 1-31]`.
     ///
     /// Also when the clocks differ too much: that is how Alice learns it.
     ///
