@@ -4,13 +4,17 @@
 //! The tests in `tests/` start their network with the code of `cargo xtask net`. They fail when the
 //! routers cannot be had.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::path::Path;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use ramson::{I2p, Session, Stream, Tunnels};
+use ramson_wire::{RouterHash, RouterInfo};
+use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::task::JoinHandle;
 use xtask::net::{Network, NetworkSpec};
 use xtask::peers::Peer;
 
@@ -184,4 +188,120 @@ pub async fn within<T>(
         limit.as_secs()
     );
     outcome?.with_context(|| what.to_owned())
+}
+
+/// A count that the environment sets, for the long version of a test.
+pub fn count_of(variable: &str, default: u64) -> u64 {
+    let text = std::env::var(variable).ok();
+    text.and_then(|text| text.parse().ok()).unwrap_or(default)
+}
+
+/// The hash of a router by the `router.info` in its data folder.
+///
+/// # Errors
+///
+/// When there is none.
+pub fn router_hash(data: &Path) -> Result<RouterHash> {
+    let path = data.join("router.info");
+    let bytes = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let info = RouterInfo::from_bytes(&bytes).context("no RouterInfo")?;
+    Ok(info.hash())
+}
+
+/// A number of what `ramson router status --json` prints; 0 if it is not there.
+pub fn number(status: &Value, field: &str) -> u64 {
+    status.get(field).and_then(Value::as_u64).unwrap_or(0)
+}
+
+/// Small messages that go over streams from `client` to `server` and back, one after the other,
+/// until dropped. A stream that ends is replaced.
+#[derive(Debug)]
+pub struct Chat {
+    echoes: Arc<AtomicU64>,
+    broken: Arc<AtomicU64>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Chat {
+    /// Begins to talk.
+    ///
+    /// # Errors
+    ///
+    /// When `server` cannot listen.
+    pub async fn start(server: Session, client: Session) -> Result<Self> {
+        let (echoes, broken) = (Arc::<AtomicU64>::default(), Arc::<AtomicU64>::default());
+        let listener = server.listen().await?;
+        let address = server.address();
+        let serve = async move {
+            let _server = server;
+            while let Ok(stream) = listener.accept().await {
+                tokio::spawn(echo(stream));
+            }
+        };
+        let (count, failures) = (Arc::clone(&echoes), Arc::clone(&broken));
+        let talk = async move {
+            loop {
+                if let Ok(mut stream) = client.connect(address).await {
+                    while talk_once(&mut stream).await.is_ok() {
+                        count.fetch_add(1, Ordering::Relaxed);
+                        tokio::time::sleep(PAUSE).await;
+                    }
+                }
+                failures.fetch_add(1, Ordering::Relaxed);
+                tokio::time::sleep(PAUSE).await;
+            }
+        };
+        let tasks = vec![tokio::spawn(serve), tokio::spawn(talk)];
+        Ok(Self {
+            echoes,
+            broken,
+            tasks,
+        })
+    }
+
+    /// Messages that came back so far.
+    pub fn echoes(&self) -> u64 {
+        self.echoes.load(Ordering::Relaxed)
+    }
+
+    /// Streams that ended or did not come about so far.
+    pub fn broken(&self) -> u64 {
+        self.broken.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Chat {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}
+
+/// Between two messages of a [`Chat`].
+const PAUSE: Duration = Duration::from_millis(20);
+/// A message of a [`Chat`] that is not back after this is lost, and its stream with it.
+const ECHO_WITHIN: Duration = Duration::from_secs(60);
+const TALK: usize = 2000;
+
+async fn echo(mut stream: Stream) {
+    let mut bytes = [0; TALK];
+    while stream.read_exact(&mut bytes).await.is_ok()
+        && stream.write_all(&bytes).await.is_ok()
+        && stream.flush().await.is_ok()
+    {}
+}
+
+async fn talk_once(stream: &mut Stream) -> Result<()> {
+    let said = pattern(3, TALK);
+    let mut heard = vec![0; TALK];
+    let round = async {
+        stream.write_all(&said).await?;
+        stream.flush().await?;
+        stream.read_exact(&mut heard).await?;
+        Ok(())
+    };
+    within(ECHO_WITHIN, "an echo", round).await?;
+    ensure!(heard == said, "the echo is another");
+    Ok(())
 }

@@ -3,10 +3,10 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use ramson::{I2p, Session, Tunnels};
-use ramson_tests::{exchange, on_router, over, pattern, within};
+use ramson::{EncryptionKeyType, I2p, Session, Tunnels};
+use ramson_tests::{exchange, number, on_router, over, pattern, within};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use xtask::net::{NetworkSpec, RamsonSpec};
+use xtask::net::{Network, NetworkSpec, RamsonSpec};
 use xtask::peers::Peer;
 
 /// Bytes each way; `RAMSON_MEGABYTES` sets another amount.
@@ -37,15 +37,67 @@ async fn i2pd_streams_pass_through_our_routers_alone() -> Result<()> {
             let open = |i2p: &I2p| i2p.session().tunnels(Tunnels::hops(hops)).open();
             let (server, client) = tokio::try_join!(open(&a), open(&b))
                 .with_context(|| format!("sessions of {hops} hops"))?;
-            both_ways(&server, &client, hops).await?;
+            both_ways(&server, &client, hops, bulk()).await?;
         }
+        println!("all roles: {:?}", carried(network).await?);
         Ok(())
     })
     .await
 }
 
-async fn both_ways(server: &Session, client: &Session, hops: u8) -> Result<()> {
-    let bytes = bulk();
+/// Sessions that know nothing newer than ElGamal have i2pd build with records of 528 bytes.
+#[tokio::test(flavor = "multi_thread")]
+async fn tunnels_with_long_records_pass_through_our_routers_alone() -> Result<()> {
+    over(&ends(6), async |network| {
+        let (a, b) = (on_router(network, 0).await?, on_router(network, 1).await?);
+        let open = |i2p: &I2p| {
+            i2p.session()
+                .tunnels(Tunnels::hops(2))
+                .encryption(&[EncryptionKeyType::ElGamal])
+                .open()
+        };
+        let before = sum(network, "transit_long_records").await?;
+        let (server, client) =
+            tokio::try_join!(open(&a), open(&b)).context("sessions with ElGamal alone")?;
+        // i2pd encrypts most of the messages with ElGamal anew, which takes its time.
+        both_ways(&server, &client, 2, bulk().min(2_000_000)).await?;
+        let long = sum(network, "transit_long_records").await? - before;
+        ensure!(long > 0, "no request had long records");
+        println!(
+            "{long} requests with long records; all roles: {:?}",
+            carried(network).await?
+        );
+        Ok(())
+    })
+    .await
+}
+
+/// Messages carried as gateway, participant and endpoint, which are some each.
+async fn carried(network: &Network) -> Result<[u64; 3]> {
+    let mut carried = [0; 3];
+    for (carried, role) in carried
+        .iter_mut()
+        .zip(["gateway", "participant", "endpoint"])
+    {
+        let tunnels = sum(network, &format!("transit_as_{role}")).await?;
+        *carried = sum(network, &format!("carried_as_{role}")).await?;
+        ensure!(tunnels > 0 && *carried > 0, "nothing was carried as {role}");
+    }
+    Ok(carried)
+}
+
+/// Adds a number up over all our routers.
+async fn sum(network: &Network, field: &str) -> Result<u64> {
+    // The numbers are made anew each second.
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    let mut sum = 0;
+    for router in network.ramson_routers() {
+        sum += number(&router.status()?, field);
+    }
+    Ok(sum)
+}
+
+async fn both_ways(server: &Session, client: &Session, hops: u8, bytes: usize) -> Result<()> {
     let listener = server.listen().await?;
     let serving = tokio::spawn(async move {
         let mut stream = listener.accept().await?;

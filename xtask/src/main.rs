@@ -31,6 +31,10 @@ enum Commands {
     Peers(commands::peers::Peers),
     /// Run a network of simulated routers and see what comes of it.
     Sim(commands::sim::Sim),
+    /// Plant known faults one after another and see whether a scenario finds each.
+    SimFaults(commands::sim::SimFaults),
+    /// Run streams over a mixed network and over one of i2pd alone, for long, and compare them.
+    Soak(commands::soak::Soak),
 }
 
 fn main() -> ExitCode {
@@ -42,6 +46,8 @@ fn main() -> ExitCode {
         Commands::Licences => commands::licences::check(),
         Commands::Peers(command) => command.run(),
         Commands::Sim(command) => command.run(),
+        Commands::SimFaults(command) => command.run(),
+        Commands::Soak(command) => command.run(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -72,7 +72,7 @@ impl Failure {
             let kind = match error {
                 ControlError::NotRunning => "not_running",
                 ControlError::Io(_) => "io",
-                ControlError::Silent => "timed_out",
+                ControlError::Silent | ControlError::Busy => "timed_out",
                 ControlError::Answer => "router_incompatible",
             };
             return Some(Self::new(kind, 3, error.to_string(), None));

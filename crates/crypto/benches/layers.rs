@@ -7,35 +7,38 @@ use std::hint::black_box;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use ramson_crypto::x25519::PrivateKey;
 use ramson_crypto::{
-    AeadKey, Aes256, CbcJob, Random, SignatureKind, SigningKey, VerifyingKey, chacha20, hkdf,
-    hmac_sha256, sha256, siphash24,
+    AeadKey, Aes256Decryptor, Aes256Encryptor, CbcJob, Random, SignatureKind, SigningKey,
+    VerifyingKey, chacha20, hkdf, hmac_sha256, sha256, siphash24,
 };
 
 /// What an endpoint and a hop encrypt of a tunnel message.
 const LAYER: usize = 1008;
 
 fn aes(c: &mut Criterion) {
-    let aes = Aes256::new(&[1; 32]);
+    let encryptor = Aes256Encryptor::new(&[1; 32]);
+    let decryptor = Aes256Decryptor::new(&[1; 32]);
     let mut group = c.benchmark_group("aes");
-    group.bench_function("new", |b| b.iter(|| Aes256::new(black_box(&[1; 32]))));
+    group.bench_function("new", |b| {
+        b.iter(|| Aes256Encryptor::new(black_box(&[1; 32])))
+    });
     let mut block = [2; 16];
     group.bench_function("encrypt_block", |b| {
-        b.iter(|| aes.encrypt_block(black_box(&mut block)));
+        b.iter(|| encryptor.encrypt_block(black_box(&mut block)));
     });
     group.bench_function("decrypt_block", |b| {
-        b.iter(|| aes.decrypt_block(black_box(&mut block)));
+        b.iter(|| decryptor.decrypt_block(black_box(&mut block)));
     });
     let mut blocks = [[2; 16]; 8];
     group.bench_function("encrypt_blocks of 8", |b| {
-        b.iter(|| aes.encrypt_blocks(black_box(&mut blocks)));
+        b.iter(|| encryptor.encrypt_blocks(black_box(&mut blocks)));
     });
     let mut data = [3; LAYER];
     group.throughput(Throughput::Elements(1));
     group.bench_function("cbc_encrypt", |b| {
-        b.iter(|| aes.cbc_encrypt(&[4; 16], black_box(&mut data)));
+        b.iter(|| encryptor.cbc_encrypt(&[4; 16], black_box(&mut data)));
     });
     group.bench_function("cbc_decrypt", |b| {
-        b.iter(|| aes.cbc_decrypt(&[4; 16], black_box(&mut data)));
+        b.iter(|| decryptor.cbc_decrypt(&[4; 16], black_box(&mut data)));
     });
     for count in [2, 4, 8] {
         let mut messages = vec![[3; LAYER]; count];
@@ -46,7 +49,7 @@ fn aes(c: &mut Criterion) {
                     .iter_mut()
                     .map(|data| CbcJob { iv: [4; 16], data })
                     .collect();
-                aes.cbc_encrypt_batch(black_box(&mut jobs))
+                encryptor.cbc_encrypt_batch(black_box(&mut jobs))
             });
         });
     }

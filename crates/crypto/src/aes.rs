@@ -13,16 +13,16 @@ use thiserror::Error;
 /// The length of a block, in bytes.
 pub const BLOCK_LEN: usize = 16;
 
-/// An AES-256 key with its schedule for both directions (FIPS 197), zeroed when dropped.
+/// An AES-256 key with its schedule for encryption (FIPS 197), 240 bytes, zeroed when dropped.
 ///
 /// CBC (NIST SP 800-38A, section 6.2) is without padding, as everywhere in I2P.
 #[derive(Clone)]
-pub struct Aes256(::aes::Aes256);
+pub struct Aes256Encryptor(::aes::Aes256Enc);
 
-impl Aes256 {
+impl Aes256Encryptor {
     /// Computes the schedule of a key.
     pub fn new(key: &[u8; 32]) -> Self {
-        Self(::aes::Aes256::new(key.into()))
+        Self(::aes::Aes256Enc::new(key.into()))
     }
 
     /// Encrypts one block in place.
@@ -30,21 +30,10 @@ impl Aes256 {
         self.0.encrypt_block(block.into());
     }
 
-    /// Decrypts one block in place.
-    pub fn decrypt_block(&self, block: &mut [u8; BLOCK_LEN]) {
-        self.0.decrypt_block(block.into());
-    }
-
     /// Encrypts each block on its own, in place: many in little more than the time of one.
     pub fn encrypt_blocks(&self, blocks: &mut [[u8; BLOCK_LEN]]) {
         self.0
             .encrypt_blocks(Array::cast_slice_from_core_mut(blocks));
-    }
-
-    /// Decrypts each block on its own, in place: many in little more than the time of one.
-    pub fn decrypt_blocks(&self, blocks: &mut [[u8; BLOCK_LEN]]) {
-        self.0
-            .decrypt_blocks(Array::cast_slice_from_core_mut(blocks));
     }
 
     /// Encrypts `data` in place with CBC.
@@ -60,7 +49,7 @@ impl Aes256 {
         self.cbc_encrypt_batch(&mut [CbcJob { iv: *iv, data }])
     }
 
-    /// Encrypts messages of this one key in place with CBC, each as [`Aes256::cbc_encrypt`] does.
+    /// Encrypts messages of this one key in place with CBC, each as [`Self::cbc_encrypt`] does.
     ///
     /// Goes through up to eight messages side by side, which takes a fraction of the time if they
     /// are equally long: within a message no block can begin before the one ahead is done.
@@ -89,6 +78,28 @@ impl Aes256 {
         }
         Ok(())
     }
+}
+
+/// An AES-256 key with its schedule for decryption, the inverse of [`Aes256Encryptor`].
+#[derive(Clone)]
+pub struct Aes256Decryptor(::aes::Aes256Dec);
+
+impl Aes256Decryptor {
+    /// Computes the schedule of a key.
+    pub fn new(key: &[u8; 32]) -> Self {
+        Self(::aes::Aes256Dec::new(key.into()))
+    }
+
+    /// Decrypts one block in place.
+    pub fn decrypt_block(&self, block: &mut [u8; BLOCK_LEN]) {
+        self.0.decrypt_block(block.into());
+    }
+
+    /// Decrypts each block on its own, in place: many in little more than the time of one.
+    pub fn decrypt_blocks(&self, blocks: &mut [[u8; BLOCK_LEN]]) {
+        self.0
+            .decrypt_blocks(Array::cast_slice_from_core_mut(blocks));
+    }
 
     /// Decrypts `data` in place with CBC.
     ///
@@ -107,13 +118,19 @@ impl Aes256 {
     }
 }
 
-impl fmt::Debug for Aes256 {
+impl fmt::Debug for Aes256Encryptor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Aes256(..)")
+        f.write_str("Aes256Encryptor(..)")
     }
 }
 
-/// One message of a batch, for [`Aes256::cbc_encrypt_batch`].
+impl fmt::Debug for Aes256Decryptor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Aes256Decryptor(..)")
+    }
+}
+
+/// One message of a batch, for [`Aes256Encryptor::cbc_encrypt_batch`].
 pub struct CbcJob<'a> {
     /// The initialization vector.
     pub iv: [u8; BLOCK_LEN],
@@ -235,17 +252,21 @@ mod tests {
     use super::*;
     use crate::testing::{hex, hex_array};
 
+    fn both(key: &[u8; 32]) -> (Aes256Encryptor, Aes256Decryptor) {
+        (Aes256Encryptor::new(key), Aes256Decryptor::new(key))
+    }
+
     /// FIPS 197, appendix C.3.
     #[test]
     fn encrypts_a_block_as_the_standard_does() {
-        let aes = Aes256::new(&hex_array(
+        let (encryptor, decryptor) = both(&hex_array(
             "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f",
         ));
         let plain = hex_array("00112233445566778899aabbccddeeff");
         let mut block = plain;
-        aes.encrypt_block(&mut block);
+        encryptor.encrypt_block(&mut block);
         assert_eq!(block, hex_array("8ea2b7ca516745bfeafc49904b496089"));
-        aes.decrypt_block(&mut block);
+        decryptor.decrypt_block(&mut block);
         assert_eq!(block, plain);
     }
 
@@ -261,31 +282,31 @@ mod tests {
     /// NIST SP 800-38A, F.2.5 and F.2.6.
     #[test]
     fn chains_as_the_standard_does() {
-        let aes = Aes256::new(&hex_array(KEY));
+        let (encryptor, decryptor) = both(&hex_array(KEY));
         let mut data = hex(PLAIN);
-        aes.cbc_encrypt(&hex_array(IV), &mut data).unwrap();
+        encryptor.cbc_encrypt(&hex_array(IV), &mut data).unwrap();
         assert_eq!(data, hex(CIPHER));
-        aes.cbc_decrypt(&hex_array(IV), &mut data).unwrap();
+        decryptor.cbc_decrypt(&hex_array(IV), &mut data).unwrap();
         assert_eq!(data, hex(PLAIN));
     }
 
     #[test]
     fn only_whole_blocks_are_taken() {
-        let aes = Aes256::new(&[1; 32]);
+        let (encryptor, decryptor) = both(&[1; 32]);
         for len in [1, 15, 17, 1003] {
             let mut data = vec![7; len];
             assert_eq!(
-                aes.cbc_encrypt(&[0; 16], &mut data),
+                encryptor.cbc_encrypt(&[0; 16], &mut data),
                 Err(BlockLengthError(len))
             );
             assert_eq!(
-                aes.cbc_decrypt(&[0; 16], &mut data),
+                decryptor.cbc_decrypt(&[0; 16], &mut data),
                 Err(BlockLengthError(len))
             );
             assert_eq!(data, vec![7; len]);
         }
-        assert_eq!(aes.cbc_encrypt(&[0; 16], &mut []), Ok(()));
-        assert_eq!(aes.cbc_decrypt(&[0; 16], &mut []), Ok(()));
+        assert_eq!(encryptor.cbc_encrypt(&[0; 16], &mut []), Ok(()));
+        assert_eq!(decryptor.cbc_decrypt(&[0; 16], &mut []), Ok(()));
     }
 
     #[test]
@@ -302,7 +323,7 @@ mod tests {
             },
         ];
         assert_eq!(
-            Aes256::new(&[1; 32]).cbc_encrypt_batch(&mut jobs),
+            Aes256Encryptor::new(&[1; 32]).cbc_encrypt_batch(&mut jobs),
             Err(BlockLengthError(24))
         );
         assert_eq!((whole, half), ([7; 32], [7; 24]));
@@ -310,7 +331,9 @@ mod tests {
 
     #[test]
     fn debug_shows_nothing_of_the_key() {
-        assert_eq!(format!("{:?}", Aes256::new(&[7; 32])), "Aes256(..)");
+        let (encryptor, decryptor) = both(&[7; 32]);
+        assert_eq!(format!("{encryptor:?}"), "Aes256Encryptor(..)");
+        assert_eq!(format!("{decryptor:?}"), "Aes256Decryptor(..)");
     }
 
     fn whole_blocks() -> impl Strategy<Value = Vec<u8>> {
@@ -321,11 +344,11 @@ mod tests {
         /// Of every length around the widths that processors offer.
         #[test]
         fn what_is_encrypted_decrypts(key: [u8; 32], iv: [u8; 16], data in whole_blocks()) {
-            let aes = Aes256::new(&key);
+            let (encryptor, decryptor) = both(&key);
             let mut copy = data.clone();
-            aes.cbc_encrypt(&iv, &mut copy).unwrap();
+            encryptor.cbc_encrypt(&iv, &mut copy).unwrap();
             prop_assert!(data.is_empty() || copy != data);
-            aes.cbc_decrypt(&iv, &mut copy).unwrap();
+            decryptor.cbc_decrypt(&iv, &mut copy).unwrap();
             prop_assert_eq!(copy, data);
         }
 
@@ -333,13 +356,13 @@ mod tests {
         fn many_blocks_are_one_by_one(
             key: [u8; 32], blocks in proptest::collection::vec(any::<[u8; 16]>(), 0..150),
         ) {
-            let aes = Aes256::new(&key);
+            let (encryptor, decryptor) = both(&key);
             let (mut many, mut single) = (blocks.clone(), blocks.clone());
-            aes.encrypt_blocks(&mut many);
-            single.iter_mut().for_each(|block| aes.encrypt_block(block));
+            encryptor.encrypt_blocks(&mut many);
+            single.iter_mut().for_each(|block| encryptor.encrypt_block(block));
             prop_assert_eq!(&many, &single);
-            aes.decrypt_blocks(&mut many);
-            single.iter_mut().for_each(|block| aes.decrypt_block(block));
+            decryptor.decrypt_blocks(&mut many);
+            single.iter_mut().for_each(|block| decryptor.decrypt_block(block));
             prop_assert_eq!(&many, &blocks);
             prop_assert_eq!(&single, &blocks);
         }
@@ -351,7 +374,7 @@ mod tests {
             blocks in 0..70usize,
             messages in proptest::collection::vec((any::<[u8; 16]>(), 0..10usize, any::<u8>()), 0..20),
         ) {
-            let aes = Aes256::new(&key);
+            let encryptor = Aes256Encryptor::new(&key);
             let mut batch: Vec<([u8; 16], Vec<u8>)> = messages
                 .into_iter()
                 .map(|(iv, odd, filler)| {
@@ -361,31 +384,31 @@ mod tests {
                 .collect();
             let mut single = batch.clone();
             for (iv, data) in &mut single {
-                aes.cbc_encrypt(iv, data).unwrap();
+                encryptor.cbc_encrypt(iv, data).unwrap();
             }
             let mut jobs: Vec<CbcJob<'_>> = batch
                 .iter_mut()
                 .map(|(iv, data)| CbcJob { iv: *iv, data })
                 .collect();
-            aes.cbc_encrypt_batch(&mut jobs).unwrap();
+            encryptor.cbc_encrypt_batch(&mut jobs).unwrap();
             prop_assert_eq!(batch, single);
         }
 
         /// CBC by its definition, out of single blocks.
         #[test]
         fn chains_by_the_definition(key: [u8; 32], iv: [u8; 16], data in whole_blocks()) {
-            let aes = Aes256::new(&key);
+            let encryptor = Aes256Encryptor::new(&key);
             let mut expected = data.clone();
             let mut last = iv;
             for block in expected.as_chunks_mut::<16>().0 {
                 for (byte, before) in block.iter_mut().zip(last) {
                     *byte ^= before;
                 }
-                aes.encrypt_block(block);
+                encryptor.encrypt_block(block);
                 last = *block;
             }
             let mut copy = data;
-            aes.cbc_encrypt(&iv, &mut copy).unwrap();
+            encryptor.cbc_encrypt(&iv, &mut copy).unwrap();
             prop_assert_eq!(copy, expected);
         }
     }

@@ -9,7 +9,7 @@ mod aead;
 pub use aead::{AeadError, AeadKey, TAG_LEN};
 
 mod aes;
-pub use aes::{Aes256, BLOCK_LEN, BlockLengthError, CbcJob};
+pub use aes::{Aes256Decryptor, Aes256Encryptor, BLOCK_LEN, BlockLengthError, CbcJob};
 
 pub mod chacha20;
 

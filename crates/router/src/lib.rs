@@ -5,10 +5,17 @@
 //! inbox and `step(now)`, which takes a batch and never waits. Whoever runs them, a runtime with
 //! sockets or a simulator with pipes, sleeps until a part's inbox wakes it or its time comes.
 
+mod clock;
+pub use clock::RouterClock;
+
 mod config;
 pub use config::{RouterConfig, TransitLimits, TunnelSettings};
 
 pub mod inbox;
+
+mod limiter;
+
+mod drops;
 
 mod link;
 pub use link::{LinkCounters, LinkId, LinkPart};
@@ -21,11 +28,15 @@ pub use relay::{RelayCounters, RelayShard};
 
 mod core;
 pub use core::{
-    Core, DropReason, LookupOutcome, RouterKeys, RouterStatus, ShellRequest, StoreRefusal,
+    Core, DropReason, HandshakeCounters, HandshakeFailure, LookupOutcome, RouterKeys, RouterStatus,
+    ShellRequest, StoreRefusal,
 };
 
 mod router;
-pub use router::{Router, RouterClock, RouterHandle};
+pub use router::{Router, RouterHandle};
 
 #[cfg(test)]
 mod testing;
+
+#[cfg(test)]
+mod hostile;

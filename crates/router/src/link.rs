@@ -9,12 +9,13 @@ use std::time::Duration;
 use bytes::BytesMut;
 use ramson_proto::Now;
 use ramson_proto::ntcp2::{
-    Admission, Connection, Event, HalfOpen, LinkMessage, LocalRouter, Priority,
+    Admission, CloseReason, Connection, Event, HalfOpen, LinkMessage, LocalRouter, Priority,
 };
 use ramson_wire::ntcp2::TerminationReason;
 use ramson_wire::{Instant, RouterHash, RouterInfo, Verified};
 
-use crate::core::{CoreMessage, LINK_SHARE};
+use crate::core::{CoreMessage, HandshakeFailure, LINK_SHARE};
+use crate::drops::{REASONS, SharedDrops};
 use crate::inbox::{Inbox, Sender};
 use crate::peer::PeerHandle;
 use crate::relay::{RelayMessage, RelaySenders};
@@ -64,6 +65,7 @@ pub(crate) struct LinkEnv {
     local: Arc<Mutex<Arc<LocalRouter>>>,
     admission: Arc<Mutex<Admission>>,
     ids: Arc<AtomicU64>,
+    drops: SharedDrops,
 }
 
 impl LinkEnv {
@@ -79,6 +81,7 @@ impl LinkEnv {
             local,
             admission,
             ids: Arc::default(),
+            drops: SharedDrops::default(),
         }
     }
 
@@ -97,6 +100,11 @@ impl LinkEnv {
 
     pub(crate) fn admission(&self) -> MutexGuard<'_, Admission> {
         self.admission.lock().unwrap_or_else(|it| it.into_inner())
+    }
+
+    /// What links and queues have dropped.
+    pub(crate) fn drops(&self) -> &SharedDrops {
+        &self.drops
     }
 
     pub(crate) fn next_id(&self) -> LinkId {
@@ -136,7 +144,12 @@ pub struct LinkPart {
     /// Among the half-open handshakes.
     place: Option<HalfOpen>,
     counters: LinkCounters,
+    /// What of its counters is in those of all links.
+    told: Drops,
 }
+
+/// What a link has dropped, in the order of [`REASONS`].
+type Drops = [u64; REASONS.len()];
 
 impl LinkPart {
     /// A link that was dialled, to that router.
@@ -179,6 +192,7 @@ impl LinkPart {
             peer,
             place,
             counters: LinkCounters::default(),
+            told: Drops::default(),
         }
     }
 
@@ -248,6 +262,11 @@ impl LinkPart {
         self.connection.is_closed() && self.to_core.is_empty()
     }
 
+    /// Says whether it came in and its handshake is not done.
+    pub fn is_half_open(&self) -> bool {
+        matches!(self.peer, Peer::Unknown)
+    }
+
     /// What it counted.
     pub fn counters(&self) -> LinkCounters {
         self.counters
@@ -293,25 +312,64 @@ impl LinkPart {
                     }
                 }
                 Event::Closed { why } => {
-                    self.give_place_back();
-                    let peer = match &self.peer {
-                        Peer::Unknown => None,
-                        Peer::Dialled(router) | Peer::Up(router, _) => Some(*router),
+                    let (peer, up) = match &self.peer {
+                        Peer::Unknown => (None, false),
+                        Peer::Dialled(router) => (Some(*router), false),
+                        Peer::Up(router, _) => (Some(*router), true),
                     };
+                    let failure = (!up).then(|| self.failure(&why));
                     self.to_core.push_back(CoreMessage::LinkDown {
                         link: self.id,
+                        incoming: self.incoming,
                         peer,
                         why,
+                        failure,
                     });
                 }
             }
         }
+        if self.connection.is_closed() {
+            // A handshake that failed is read on for a while, and its socket is there so long.
+            self.give_place_back();
+        }
         self.relays.flush(&mut self.counters.relay_full);
+        self.tell_drops();
         self.core.post_all(&mut self.to_core);
         if self.core.is_closed() {
             // Nobody is left to be told.
             self.to_core.clear();
         }
+    }
+
+    fn failure(&self, why: &CloseReason) -> HandshakeFailure {
+        let stats = self.connection.stats();
+        let bytes = if self.incoming {
+            stats.received_bytes
+        } else {
+            stats.sent_bytes
+        };
+        HandshakeFailure::of(why, self.incoming, bytes > 0)
+    }
+
+    /// Adds what was dropped since the last time to what all links have.
+    fn tell_drops(&mut self) {
+        let stats = self.connection.stats();
+        let drops: Drops = [
+            self.counters.relay_full,
+            self.counters.core_full,
+            self.counters.malformed,
+            stats.dropped_expired,
+            stats.dropped_closed,
+            stats.dropped_router_infos_invalid,
+            stats.dropped_router_infos_rate,
+        ];
+        if drops == self.told {
+            return;
+        }
+        for ((reason, new), old) in REASONS.into_iter().zip(drops).zip(self.told) {
+            self.env.drops.add(reason, new.saturating_sub(old));
+        }
+        self.told = drops;
     }
 
     fn give_place_back(&mut self) {
@@ -346,7 +404,16 @@ impl Drop for LinkPart {
     }
 }
 
+/// Says whether any message would be taken: what has left the queue towards a router cannot go back
+/// there.
 fn has_room(connection: &Connection) -> bool {
     let room = connection.queue_room(Priority::Transit);
-    room.bytes > 0 && room.messages > 0
+    room.bytes >= LinkMessage::MAX_BODY + LinkMessage::OVERHEAD && room.messages > 0
+}
+
+#[cfg(test)]
+impl LinkPart {
+    pub(crate) fn refused(&self) -> u64 {
+        self.connection.stats().refused_full
+    }
 }

@@ -9,13 +9,17 @@ use std::time::Duration;
 use ramson_proto::ntcp2::{LinkMessage, Priority};
 use ramson_wire::{Instant, RouterHash};
 
-use crate::core::CoreMessage;
+use crate::core::{CoreMessage, DropReason};
+use crate::drops::SharedDrops;
 use crate::inbox::{PostError, Sender};
 
 /// Bytes of all messages that wait for one router.
 const MAX_BYTES: usize = 512 * 1024;
 /// The part of it that transit may take.
 const MAX_TRANSIT_BYTES: usize = 256 * 1024;
+/// When transit takes more than this, its messages are dropped at random, the more the fuller the
+/// queue is: streams slow down one after another, before the queue is full and all stall at once.
+const EARLY_BYTES: usize = MAX_TRANSIT_BYTES / 2;
 /// Messages that wait longer are dropped: their senders have given up.
 const MAX_WAIT: Duration = Duration::from_secs(5);
 /// What a message takes beside its body.
@@ -44,13 +48,17 @@ struct State {
     linked: bool,
     /// Core has been asked for a link.
     asked: bool,
+    /// What decides on early drops.
+    dice: u64,
     dropped_full: u64,
+    dropped_early: u64,
     dropped_late: u64,
 }
 
 struct Shared {
     router: RouterHash,
     core: Sender<CoreMessage>,
+    drops: SharedDrops,
     state: Mutex<State>,
 }
 
@@ -70,16 +78,29 @@ impl fmt::Debug for PeerHandle {
 pub struct PeerDrops {
     /// The queue was full.
     pub full: u64,
+    /// The queue was so full that some are dropped before it is.
+    pub early: u64,
     /// They waited too long.
     pub late: u64,
 }
 
 impl PeerHandle {
-    pub(crate) fn new(router: RouterHash, core: Sender<CoreMessage>) -> Self {
+    /// `dice` is a random number.
+    pub(crate) fn new(
+        router: RouterHash,
+        core: Sender<CoreMessage>,
+        drops: SharedDrops,
+        dice: u64,
+    ) -> Self {
+        let state = State {
+            dice,
+            ..State::default()
+        };
         Self(Arc::new(Shared {
             router,
             core,
-            state: Mutex::default(),
+            drops,
+            state: Mutex::new(state),
         }))
     }
 
@@ -105,13 +126,17 @@ impl PeerHandle {
         let full = state.bytes + size > MAX_BYTES
             || (transit && state.transit_bytes + size > MAX_TRANSIT_BYTES);
         if full {
-            state.drop_late(now);
+            self.0.drops.add(DropReason::TooLate, state.drop_late(now));
             if state.bytes + size > MAX_BYTES
                 || (transit && state.transit_bytes + size > MAX_TRANSIT_BYTES)
             {
                 state.dropped_full += 1;
                 return Err(QueueFull);
             }
+        }
+        if transit && state.drops_early(size) {
+            state.dropped_early += 1;
+            return Err(QueueFull);
         }
         state.bytes += size;
         if transit {
@@ -164,6 +189,7 @@ impl PeerHandle {
         let state = self.lock();
         PeerDrops {
             full: state.dropped_full,
+            early: state.dropped_early,
             late: state.dropped_late,
         }
     }
@@ -193,6 +219,7 @@ impl PeerHandle {
         let mut state = self.lock();
         let dropped: usize = state.queues.iter().map(VecDeque::len).sum();
         state.dropped_late += dropped as u64;
+        self.0.drops.add(DropReason::TooLate, dropped as u64);
         state.queues.iter_mut().for_each(VecDeque::clear);
         (state.bytes, state.transit_bytes, state.asked) = (0, 0, false);
     }
@@ -213,6 +240,7 @@ impl PeerHandle {
                 state.forget(&queued, priority);
                 if now.saturating_since(queued.since) > MAX_WAIT {
                     state.dropped_late += 1;
+                    self.0.drops.add(DropReason::TooLate, 1);
                 } else if !take(queued.message, priority) {
                     return;
                 }
@@ -258,8 +286,25 @@ impl State {
         }
     }
 
-    /// Drops what waited too long; it is in front.
-    fn drop_late(&mut self, now: Instant) {
+    /// Says whether a transit message is dropped although there is room: with the square of how far
+    /// the queue is between the half of transit's part and all of it.
+    fn drops_early(&mut self, size: usize) -> bool {
+        const RANGE: u64 = (MAX_TRANSIT_BYTES - EARLY_BYTES) as u64;
+        let over = (self.transit_bytes + size).saturating_sub(EARLY_BYTES) as u64;
+        if over == 0 {
+            return false;
+        }
+        // SplitMix64: nobody gains by guessing it.
+        self.dice = self.dice.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut drawn = self.dice;
+        drawn = (drawn ^ (drawn >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        drawn = (drawn ^ (drawn >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (drawn ^ (drawn >> 31)) % (RANGE * RANGE) < over * over
+    }
+
+    /// Drops what waited too long, which is in front; returns how many.
+    fn drop_late(&mut self, now: Instant) -> u64 {
+        let before = self.dropped_late;
         for priority in [Priority::Control, Priority::OwnData, Priority::Transit] {
             while let Some(first) = self.queue(priority).front()
                 && now.saturating_since(first.since) > MAX_WAIT
@@ -269,6 +314,15 @@ impl State {
                 self.dropped_late += 1;
             }
         }
+        self.dropped_late - before
+    }
+}
+
+#[cfg(test)]
+impl PeerHandle {
+    pub(crate) fn is_bounded(&self) -> bool {
+        let state = self.lock();
+        state.bytes <= MAX_BYTES && state.transit_bytes <= MAX_TRANSIT_BYTES
     }
 }
 
@@ -290,6 +344,15 @@ mod tests {
         }
     }
 
+    fn handle(core: &Inbox<CoreMessage>) -> PeerHandle {
+        PeerHandle::new(
+            RouterHash([1; 32]),
+            core.sender(10),
+            SharedDrops::default(),
+            7,
+        )
+    }
+
     fn drain(handle: &PeerHandle, link: u64, now: Instant) -> Vec<u32> {
         let mut ids = Vec::new();
         handle.drain(link, now, |message, _| {
@@ -302,7 +365,7 @@ mod tests {
     #[test]
     fn the_first_message_asks_for_a_link_and_the_link_takes_all_in_order_of_priority() {
         let core = Inbox::new(10);
-        let handle = PeerHandle::new(RouterHash([1; 32]), core.sender(10));
+        let handle = handle(&core);
         let now = at(0).instant;
         for (id, priority) in [
             (1, Priority::Transit),
@@ -328,14 +391,12 @@ mod tests {
     #[test]
     fn transit_leaves_room_for_our_own_and_late_messages_make_room() {
         let core = Inbox::new(10);
-        let handle = PeerHandle::new(RouterHash([1; 32]), core.sender(10));
+        let handle = handle(&core);
         let now = at(0).instant;
         let mut taken = 0;
-        while handle
-            .send(message(taken, 1024), Priority::Transit, now)
-            .is_ok()
-        {
-            taken += 1;
+        while handle.drops().full == 0 {
+            let sent = handle.send(message(taken, 1024), Priority::Transit, now);
+            taken += u32::from(sent.is_ok());
         }
         assert_eq!(taken as usize, MAX_TRANSIT_BYTES / (1024 + OVERHEAD));
         assert!(handle.has_room(1024));
@@ -343,19 +404,56 @@ mod tests {
             .send(message(0, 1024), Priority::OwnData, now)
             .unwrap();
         let later = now + MAX_WAIT + Duration::from_millis(1);
-        handle
+        // Full: what is late goes.
+        while handle
             .send(message(9, 1024), Priority::Transit, later)
-            .unwrap();
-        assert_eq!(handle.drops().full, 1);
+            .is_err()
+        {}
         assert_eq!(handle.drops().late, u64::from(taken) + 1);
+        let told: Vec<_> = handle.0.drops.totals().collect();
+        assert_eq!(told, [(DropReason::TooLate, u64::from(taken) + 1)]);
         handle.attach(1);
         assert_eq!(drain(&handle, 1, later), [9]);
     }
 
     #[test]
+    fn transit_is_dropped_at_random_before_the_queue_is_full_and_our_own_is_not() {
+        let core = Inbox::new(10);
+        let handle = handle(&core);
+        let now = at(0).instant;
+        let size = 1024 + OVERHEAD;
+        let mut sent = 0;
+        // Up to the half nothing is dropped, a little above little, near the end nearly all.
+        let mut refused_at = |from: usize, to: usize| {
+            let mut refused = 0;
+            while sent < MAX_TRANSIT_BYTES * to / 8 / size {
+                let result = handle.send(message(0, 1024), Priority::Transit, now);
+                sent += usize::from(result.is_ok());
+                refused += usize::from(result.is_err());
+            }
+            let taken = MAX_TRANSIT_BYTES * (to - from) / 8 / size;
+            refused * 100 / (refused + taken)
+        };
+        assert_eq!(refused_at(0, 4), 0);
+        let little = refused_at(4, 5);
+        assert!(little < 10, "{little}");
+        let some = refused_at(5, 6);
+        assert!((2..40).contains(&some), "{some}");
+        let most = refused_at(7, 8);
+        assert!(most > 60, "{most}");
+        let drops = handle.drops();
+        assert!(drops.early > 0 && drops.full == 0, "{drops:?}");
+        for _ in 0..100 {
+            handle
+                .send(message(0, 1024), Priority::OwnData, now)
+                .unwrap();
+        }
+    }
+
+    #[test]
     fn giving_up_drops_what_waits_and_the_next_message_asks_again() {
         let core = Inbox::new(10);
-        let handle = PeerHandle::new(RouterHash([1; 32]), core.sender(10));
+        let handle = handle(&core);
         let now = at(0).instant;
         handle.send(message(1, 10), Priority::Control, now).unwrap();
         handle.give_up();

@@ -1,21 +1,27 @@
 //! The part that owns tunnels by the id they are received under: transit's and our own ends.
 
+mod data;
+mod deliver;
+mod gateway;
+
+mod senders;
+pub(crate) use senders::RelaySenders;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::task::Waker;
 use std::time::Duration;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use ramson_crypto::Random;
 use ramson_proto::Now;
-use ramson_proto::ntcp2::{LinkMessage, Priority};
-use ramson_proto::tunnel::{
-    DuplicateFilter, Endpoint, Gateway, HopLayer, LAYERED_LEN, TunnelLayers, duplicates,
-};
-use ramson_wire::i2np::{TunnelData, TunnelGateway};
-use ramson_wire::{I2npRef, Instant, MessageType, RouterHash, TunnelDelivery, TunnelId};
+use ramson_proto::ntcp2::LinkMessage;
+use ramson_proto::tunnel::reassembly::EndpointStats;
+use ramson_proto::tunnel::{DuplicateFilter, Endpoint, Gateway, HopLayer, TunnelLayers};
+use ramson_wire::{Instant, MessageType, RouterHash, TunnelId};
 
 use crate::core::CoreMessage;
 use crate::inbox::{Inbox, Sender};
+use crate::limiter::Limiter;
 use crate::peer::PeerHandle;
 
 /// Places of a shard's inbox.
@@ -34,6 +40,8 @@ const TUNNEL_MESSAGE_TTL: Duration = Duration::from_secs(8);
 const DUPLICATES_BYTES: usize = 4 << 20;
 /// How long a message is remembered at least.
 const DUPLICATES_KEEP: Duration = Duration::from_secs(60);
+/// Messages for `Core` that may wait here while it is behind.
+const BACKLOG: usize = 4096;
 /// How often half-assembled messages are looked at.
 const SWEEP: Duration = Duration::from_secs(1);
 
@@ -46,8 +54,12 @@ pub(crate) enum RelayMessage {
         tunnel: TunnelId,
         body: BytesMut,
     },
-    /// The message in a TunnelGateway message.
-    Gateway { tunnel: TunnelId, message: Bytes },
+    /// The message in a TunnelGateway message, and the neighbour it came from.
+    Gateway {
+        from: Option<RouterHash>,
+        tunnel: TunnelId,
+        message: Bytes,
+    },
     /// Takes a tunnel in.
     Add {
         tunnel: TunnelId,
@@ -114,135 +126,35 @@ pub struct RelayCounters {
     pub dropped_malformed: u64,
     /// Seen before.
     pub dropped_duplicate: u64,
-    /// The queue towards the next router was full.
+    /// The queue towards the next router was full, or so full that some are dropped before it is.
     pub dropped_full: u64,
     /// Over the rate that transit may have.
     pub dropped_rate: u64,
     /// Expired on the way.
     pub dropped_expired: u64,
+    /// For `Core`, which was behind.
+    pub dropped_core: u64,
+    /// Fragments of messages that never became whole, or that came twice or contradicted each
+    /// other.
+    pub dropped_fragment: u64,
+    /// Out of our own inbound tunnels, to be sent on: whoever is their gateway may not ask for it.
+    pub dropped_not_local: u64,
 }
 
-/// The senders of all shards, with what waits for each.
-#[derive(Debug)]
-pub(crate) struct RelaySenders {
-    shards: Vec<(Sender<RelayMessage>, VecDeque<RelayMessage>)>,
-}
-
-impl Clone for RelaySenders {
-    /// The same shards; what waits to be posted stays behind.
-    fn clone(&self) -> Self {
-        self.with_share(INBOX)
-    }
-}
-
-impl RelaySenders {
-    pub(crate) fn of(shards: &[RelayShard]) -> Self {
-        let shards = shards.iter();
-        Self {
-            shards: shards
-                .map(|shard| (shard.inbox.sender(INBOX), VecDeque::new()))
-                .collect(),
-        }
-    }
-
-    /// The same with a share of its own, for a link.
-    pub(crate) fn for_link(&self) -> Self {
-        self.with_share(LINK_SHARE)
-    }
-
-    fn with_share(&self, share: usize) -> Self {
-        let shards = self.shards.iter();
-        Self {
-            shards: shards
-                .map(|(sender, _)| (sender.with_share(share), VecDeque::new()))
-                .collect(),
-        }
-    }
-
-    fn shard(
-        &mut self,
-        tunnel: TunnelId,
-    ) -> Option<&mut (Sender<RelayMessage>, VecDeque<RelayMessage>)> {
-        let index = tunnel.get() as usize % self.shards.len().max(1);
-        self.shards.get_mut(index)
-    }
-
-    /// Keeps a message until [`Self::flush`].
-    pub(crate) fn push(&mut self, tunnel: TunnelId, message: RelayMessage) {
-        if let Some((_, waiting)) = self.shard(tunnel) {
-            waiting.push_back(message);
-        }
-    }
-
-    /// Posts what was kept; counts what there was no room for.
-    pub(crate) fn flush(&mut self, dropped: &mut u64) {
-        for (sender, waiting) in &mut self.shards {
-            if !waiting.is_empty() {
-                sender.post_all(waiting);
-                *dropped += waiting.len() as u64;
-                waiting.clear();
-            }
-        }
-    }
-
-    /// Posts at once.
-    pub(crate) fn post(&mut self, tunnel: TunnelId, message: RelayMessage) -> bool {
-        match self.shard(tunnel) {
-            Some((sender, _)) => sender.post(message).is_ok(),
-            None => false,
-        }
-    }
-
-    /// Tells all shards where a router is reached.
-    pub(crate) fn post_target(&self, handle: &PeerHandle) {
-        for (sender, _) in &self.shards {
-            let _ = sender.post(RelayMessage::Target(handle.clone()));
-        }
-    }
-
-    /// Shares a new rate among all shards.
-    pub(crate) fn post_rate(&self, rate_bytes_per_s: u64) {
-        let each = rate_bytes_per_s / self.shards.len().max(1) as u64;
-        for (sender, _) in &self.shards {
-            let _ = sender.post(RelayMessage::Rate(each));
-        }
-    }
-}
-
-impl RelayMessage {
-    /// Keeps a link's message for the shard it concerns; gives back what is for `Core`.
-    pub(crate) fn of(
-        from: RouterHash,
-        message: LinkMessage,
-        relays: &mut RelaySenders,
-        malformed: &mut u64,
-    ) -> Option<LinkMessage> {
-        match message.kind {
-            MessageType::TunnelData => {
-                let tunnel = message.body.first_chunk().copied().map(u32::from_be_bytes);
-                match tunnel.and_then(TunnelId::new) {
-                    Some(tunnel) if message.body.len() == TunnelData::LEN => {
-                        let body = message.body;
-                        relays.push(tunnel, Self::Data { from, tunnel, body });
-                    }
-                    _ => *malformed += 1,
-                }
-                None
-            }
-            MessageType::TunnelGateway => {
-                let body = message.body.freeze();
-                match TunnelGateway::parse(&body) {
-                    Ok(gateway) => {
-                        let tunnel = gateway.tunnel;
-                        let message = body.slice_ref(gateway.message);
-                        relays.push(tunnel, Self::Gateway { tunnel, message });
-                    }
-                    Err(_) => *malformed += 1,
-                }
-                None
-            }
-            _ => Some(message),
-        }
+impl RelayCounters {
+    /// Adds what an endpoint has dropped meanwhile, beside what is malformed.
+    fn count_fragments(&mut self, before: &EndpointStats, after: &EndpointStats) {
+        let sum = |stats: &EndpointStats| {
+            stats
+                .dropped_duplicate
+                .saturating_add(stats.dropped_inconsistent)
+                .saturating_add(stats.dropped_expired)
+                .saturating_add(stats.dropped_full)
+        };
+        self.dropped_fragment += sum(after).saturating_sub(sum(before));
+        self.dropped_not_local += after
+            .dropped_not_local
+            .saturating_sub(before.dropped_not_local);
     }
 }
 
@@ -270,6 +182,8 @@ pub struct RelayShard {
     /// Gateways that took messages in this step.
     touched: BTreeSet<TunnelId>,
     limiter: Limiter,
+    /// What `Core` knows of the bytes that were carried and the messages that were dropped.
+    told: [u64; 2],
 }
 
 impl RelayShard {
@@ -295,6 +209,7 @@ impl RelayShard {
             data: Vec::new(),
             touched: BTreeSet::new(),
             limiter: Limiter::new(rate_bytes_per_s),
+            told: [0; 2],
         }
     }
 
@@ -316,7 +231,11 @@ impl RelayShard {
         for message in batch.drain(..) {
             match message {
                 RelayMessage::Data { from, tunnel, body } => self.data.push((tunnel, from, body)),
-                RelayMessage::Gateway { tunnel, message } => self.take_in(tunnel, message, now),
+                RelayMessage::Gateway {
+                    from,
+                    tunnel,
+                    message,
+                } => self.take_in(from, tunnel, message, now),
                 RelayMessage::Add {
                     tunnel,
                     receive,
@@ -368,14 +287,33 @@ impl RelayShard {
             return;
         }
         self.swept = now;
+        self.tell_load();
         for (_, receive) in self.tunnels.values_mut() {
             if let ReceiveTunnel::OutboundEndpoint { endpoint, .. }
             | ReceiveTunnel::Own { endpoint, .. } = receive
                 && endpoint.poll_timeout().is_some_and(|at| at <= now)
             {
+                let before = *endpoint.stats();
                 endpoint.handle_timeout(now);
+                self.counters.count_fragments(&before, endpoint.stats());
             }
         }
+    }
+
+    /// Tells `Core` what was carried and dropped for others since it was last told.
+    fn tell_load(&mut self) {
+        let now = &self.counters;
+        let totals = [now.transit_bytes, now.dropped_full + now.dropped_rate];
+        let [carried, dropped] = self.told;
+        if totals == self.told || self.to_core.len() >= BACKLOG {
+            return;
+        }
+        let [new_carried, new_dropped] = totals;
+        self.told = totals;
+        self.to_core.push_back(CoreMessage::Carried {
+            bytes: new_carried.saturating_sub(carried),
+            dropped: new_dropped.saturating_sub(dropped),
+        });
     }
 
     fn remove(&mut self, tunnel: TunnelId) {
@@ -383,261 +321,15 @@ impl RelayShard {
             self.expiries.remove(&(expires, tunnel));
         }
     }
-
-    /// Tunnel messages of one tunnel.
-    fn pass_on(&mut self, group: &mut [(TunnelId, RouterHash, BytesMut)], now: Now) {
-        let Some((tunnel, ..)) = group.first() else {
-            return;
-        };
-        let tunnel = *tunnel;
-        let Some((_, receive)) = self.tunnels.get_mut(&tunnel) else {
-            self.counters.dropped_unknown += group.len() as u64;
-            return;
-        };
-        let (previous, transit) = match receive {
-            ReceiveTunnel::Participant { previous, .. }
-            | ReceiveTunnel::OutboundEndpoint { previous, .. } => (*previous, true),
-            ReceiveTunnel::Own { previous, .. } => (*previous, false),
-            ReceiveTunnel::InboundGateway { .. } => {
-                self.counters.dropped_malformed += group.len() as u64;
-                return;
-            }
-        };
-        let mut bodies: Vec<BytesMut> = Vec::with_capacity(group.len());
-        for (_, from, body) in group.iter_mut() {
-            let Some(message) = layered(body) else {
-                self.counters.dropped_malformed += 1;
-                continue;
-            };
-            if *from != previous {
-                self.counters.dropped_wrong_router += 1;
-            } else if !self
-                .duplicates
-                .insert(&duplicates::message_key(message), now.instant)
-            {
-                self.counters.dropped_duplicate += 1;
-            } else if transit && !self.limiter.take(TunnelData::LEN as u64, now.instant) {
-                self.counters.dropped_rate += 1;
-            } else {
-                bodies.push(std::mem::take(body));
-            }
-        }
-        match receive {
-            ReceiveTunnel::Participant {
-                next,
-                next_tunnel,
-                layer,
-                ..
-            } => {
-                add_layers(layer, &mut bodies);
-                for mut body in bodies {
-                    if let Some(id) = body.first_chunk_mut() {
-                        *id = next_tunnel.get().to_be_bytes();
-                    }
-                    let message =
-                        tunnel_message(MessageType::TunnelData, body, &mut self.random, now);
-                    match next.send(message, Priority::Transit, now.instant) {
-                        Ok(()) => {
-                            self.counters.participant += 1;
-                            self.counters.transit_bytes += TunnelData::LEN as u64;
-                        }
-                        Err(_) => self.counters.dropped_full += 1,
-                    }
-                }
-            }
-            ReceiveTunnel::OutboundEndpoint {
-                layer, endpoint, ..
-            } => {
-                add_layers(layer, &mut bodies);
-                self.counters.dropped_malformed += take_out(endpoint, bodies, now.instant);
-                let mut outputs = Vec::new();
-                while let Some(output) = endpoint.poll_message() {
-                    outputs.push(output);
-                }
-                for output in outputs {
-                    self.counters.endpoint += 1;
-                    self.counters.transit_bytes += output.message.len() as u64;
-                    self.deliver(output.delivery, output.message, now);
-                }
-            }
-            ReceiveTunnel::Own {
-                layers, endpoint, ..
-            } => {
-                for message in bodies.iter_mut().filter_map(layered) {
-                    layers.remove_all(message);
-                }
-                self.counters.dropped_malformed += take_out(endpoint, bodies, now.instant);
-                while let Some(output) = endpoint.poll_message() {
-                    self.counters.own += 1;
-                    self.to_core.push_back(CoreMessage::FromTunnel {
-                        tunnel: Some(tunnel),
-                        message: output.message,
-                    });
-                }
-            }
-            ReceiveTunnel::InboundGateway { .. } => {}
-        }
-    }
-
-    /// A message for a tunnel whose gateway we are.
-    fn take_in(&mut self, tunnel: TunnelId, message: Bytes, now: Now) {
-        let Ok(header) = I2npRef::parse_long_unchecked(&message) else {
-            self.counters.dropped_malformed += 1;
-            return;
-        };
-        let id = header.id;
-        match self.tunnels.get_mut(&tunnel) {
-            Some((_, ReceiveTunnel::InboundGateway { gateway, .. })) => {
-                if !self.limiter.take(message.len() as u64, now.instant) {
-                    self.counters.dropped_rate += 1;
-                } else if gateway
-                    .handle_message(TunnelDelivery::Local, id, message)
-                    .is_ok()
-                {
-                    self.counters.gateway += 1;
-                    self.touched.insert(tunnel);
-                } else {
-                    self.counters.dropped_full += 1;
-                }
-            }
-            // A tunnel of ours without hops: what comes for it is for us.
-            Some((_, ReceiveTunnel::Own { layers, .. })) => {
-                if layers.is_empty() {
-                    self.counters.own += 1;
-                    self.to_core.push_back(CoreMessage::FromTunnel {
-                        tunnel: Some(tunnel),
-                        message,
-                    });
-                } else {
-                    self.counters.dropped_malformed += 1;
-                }
-            }
-            Some(_) => self.counters.dropped_malformed += 1,
-            None => self.counters.dropped_unknown += 1,
-        }
-    }
-
-    /// Sends what a gateway has packed.
-    fn send_gateway(&mut self, tunnel: TunnelId, now: Now) {
-        let Some((
-            _,
-            ReceiveTunnel::InboundGateway {
-                next,
-                next_tunnel,
-                layer,
-                gateway,
-            },
-        )) = self.tunnels.get_mut(&tunnel)
-        else {
-            return;
-        };
-        while !gateway.is_empty() {
-            let mut body = BytesMut::zeroed(TunnelData::LEN);
-            let Some((id, rest)) = body.split_first_chunk_mut::<4>() else {
-                return;
-            };
-            let Some(message) = rest.first_chunk_mut::<LAYERED_LEN>() else {
-                return;
-            };
-            *id = next_tunnel.get().to_be_bytes();
-            if !gateway.flush(&mut self.random, message) {
-                return;
-            }
-            layer.add(message);
-            let message = tunnel_message(MessageType::TunnelData, body, &mut self.random, now);
-            match next.send(message, Priority::Transit, now.instant) {
-                Ok(()) => self.counters.transit_bytes += TunnelData::LEN as u64,
-                Err(_) => self.counters.dropped_full += 1,
-            }
-        }
-    }
-
-    /// Sends a message where an outbound tunnel's owner wants it.
-    fn deliver(&mut self, delivery: TunnelDelivery, message: Bytes, now: Now) {
-        let router = match delivery {
-            TunnelDelivery::Local => {
-                self.to_core.push_back(CoreMessage::FromTunnel {
-                    tunnel: None,
-                    message,
-                });
-                return;
-            }
-            TunnelDelivery::Router(router)
-            | TunnelDelivery::Tunnel {
-                gateway: router, ..
-            } => router,
-        };
-        let Ok(inner) = I2npRef::parse_long(&message) else {
-            self.counters.dropped_malformed += 1;
-            return;
-        };
-        if inner.expires + Duration::from_secs(60) < now.unix {
-            self.counters.dropped_expired += 1;
-            return;
-        }
-        if router == self.us {
-            match delivery {
-                TunnelDelivery::Tunnel { tunnel, .. } => {
-                    self.to_core
-                        .push_back(CoreMessage::ToOwnGateway { tunnel, message });
-                }
-                _ => self.to_core.push_back(CoreMessage::FromTunnel {
-                    tunnel: None,
-                    message,
-                }),
-            }
-            return;
-        }
-        let message = match delivery {
-            TunnelDelivery::Tunnel { tunnel, .. } => {
-                let mut body = BytesMut::with_capacity(TunnelGateway::HEADER_LEN + message.len());
-                body.put_u32(tunnel.get());
-                body.put_u16(u16::try_from(message.len()).unwrap_or(u16::MAX));
-                body.extend_from_slice(&message);
-                tunnel_message(MessageType::TunnelGateway, body, &mut self.random, now)
-            }
-            _ => LinkMessage {
-                kind: inner.kind,
-                id: inner.id,
-                expiration_s: seconds_up(inner.expires),
-                body: BytesMut::from(inner.body),
-            },
-        };
-        match self.targets.get(&router) {
-            Some(target) => {
-                if target
-                    .send(message, Priority::Transit, now.instant)
-                    .is_err()
-                {
-                    self.counters.dropped_full += 1;
-                }
-            }
-            None => self
-                .to_core
-                .push_back(CoreMessage::Forward { router, message }),
-        }
-    }
 }
 
-/// What is layered of a TunnelData message.
-fn layered(body: &mut BytesMut) -> Option<&mut [u8; LAYERED_LEN]> {
-    let (_, rest) = body.split_at_mut_checked(4)?;
-    rest.first_chunk_mut()
-}
-
-/// Adds our layer to messages of one tunnel, several at once.
-fn add_layers(layer: &HopLayer, bodies: &mut [BytesMut]) {
-    let mut messages: Vec<&mut [u8; LAYERED_LEN]> = bodies.iter_mut().filter_map(layered).collect();
-    for batch in messages.chunks_mut(LAYER_BATCH) {
-        layer.add_batch(batch);
+/// Keeps a message for `Core` as long as there is room.
+fn tell(to_core: &mut VecDeque<CoreMessage>, message: CoreMessage, counters: &mut RelayCounters) {
+    if to_core.len() < BACKLOG {
+        to_core.push_back(message);
+    } else {
+        counters.dropped_core += 1;
     }
-}
-
-/// Gives clear messages to a tunnel's end; returns how many were of no use.
-fn take_out(endpoint: &mut Endpoint, bodies: Vec<BytesMut>, now: Instant) -> u64 {
-    let clear = bodies.into_iter().map(|body| body.freeze().slice(4..));
-    let failed = clear.filter(|message| endpoint.handle_message(message, now).is_err());
-    failed.count() as u64
 }
 
 /// A message of a tunnel under a fresh id, as each hop sends it.
@@ -660,64 +352,36 @@ pub(crate) fn seconds_up(time: ramson_wire::UnixTime) -> u32 {
     u32::try_from(time.as_millis().div_ceil(1000)).unwrap_or(u32::MAX)
 }
 
-/// A token bucket of one second's worth.
-#[derive(Debug)]
-struct Limiter {
-    rate_bytes_per_s: u64,
-    tokens: u64,
-    filled: Instant,
-}
-
-impl Limiter {
-    fn new(rate_bytes_per_s: u64) -> Self {
-        Self {
-            rate_bytes_per_s,
-            tokens: rate_bytes_per_s,
-            filled: Instant::ZERO,
-        }
-    }
-
-    fn set(&mut self, rate_bytes_per_s: u64) {
-        self.rate_bytes_per_s = rate_bytes_per_s;
-        self.tokens = self.tokens.min(rate_bytes_per_s);
-    }
-
-    fn take(&mut self, bytes: u64, now: Instant) -> bool {
-        let micros = now.saturating_since(self.filled).as_micros();
-        let gained = u128::from(self.rate_bytes_per_s) * micros / 1_000_000;
-        if gained > 0 {
-            let gained = u64::try_from(gained).unwrap_or(u64::MAX);
-            self.tokens = self
-                .tokens
-                .saturating_add(gained)
-                .min(self.rate_bytes_per_s);
-            self.filled = now;
-        }
-        let taken = self.tokens.checked_sub(bytes);
-        self.tokens = taken.unwrap_or(self.tokens);
-        taken.is_some()
-    }
-}
-
+/// What tests look at.
 #[cfg(test)]
-mod tests {
-    use super::*;
+impl RelayShard {
+    pub(crate) fn some_tunnel(&self) -> Option<TunnelId> {
+        self.tunnels.keys().next().copied()
+    }
 
-    #[test]
-    fn a_rate_that_changes_holds_from_then_on() {
-        let at = |seconds: u64| Instant::from_micros(seconds * 1_000_000);
-        let mut limiter = Limiter::new(1000);
-        let taken = |limiter: &mut Limiter, seconds| {
-            (0..5000).filter(|_| limiter.take(1, at(seconds))).count()
-        };
-        assert_eq!(taken(&mut limiter, 1), 1000);
-        assert_eq!(taken(&mut limiter, 2), 1000);
-        limiter.set(10);
-        assert_eq!(taken(&mut limiter, 9), 10);
-        limiter.set(2000);
-        assert_eq!(taken(&mut limiter, 20), 2000);
-        limiter = Limiter::new(1000);
-        limiter.set(0);
-        assert_eq!(taken(&mut limiter, 30), 0);
+    /// Bytes of messages that are not whole.
+    pub(crate) fn unfinished_bytes(&self) -> usize {
+        let endpoints = self
+            .tunnels
+            .values()
+            .filter_map(|(_, receive)| match receive {
+                ReceiveTunnel::OutboundEndpoint { endpoint, .. }
+                | ReceiveTunnel::Own { endpoint, .. } => Some(endpoint.unfinished_bytes()),
+                _ => None,
+            });
+        endpoints.sum()
+    }
+
+    /// Asserts that nothing holds more than it may.
+    pub(crate) fn check_bounds(&self, config: &crate::RouterConfig) {
+        use ramson_proto::tunnel::reassembly::ReassemblyLimits;
+        assert!(self.inbox.len() <= INBOX && self.to_core.len() <= BACKLOG + self.tunnels.len());
+        let own = 64 * config.exploratory.quantity;
+        assert!(self.tunnels.len() <= config.transit.tunnels + own);
+        assert_eq!(self.tunnels.len(), self.expiries.len());
+        assert!(self.targets.len() <= MAX_TARGETS);
+        let endpoint = ReassemblyLimits::TRANSIT.bytes;
+        assert!(self.unfinished_bytes() <= endpoint * self.tunnels.len());
+        assert!(self.duplicates.memory_bytes() <= 2 * DUPLICATES_BYTES);
     }
 }

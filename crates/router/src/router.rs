@@ -1,5 +1,4 @@
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use ramson_crypto::Random;
@@ -7,8 +6,9 @@ use ramson_proto::Now;
 use ramson_proto::ntcp2::{
     AcceptConfig, Admission, AdmissionLimits, Connection, LinkConfig, Refused,
 };
-use ramson_wire::{EncodeError, RouterHash, RouterInfo, UnixTime, Verified};
+use ramson_wire::{EncodeError, RouterHash, RouterInfo, Verified};
 
+use crate::clock::RouterClock;
 use crate::config::{RouterConfig, TransitLimits};
 use crate::core::{
     Core, CoreMessage, LookupOutcome, OwnRouter, RouterKeys, RouterStatus, ShellRequest,
@@ -16,30 +16,6 @@ use crate::core::{
 use crate::inbox::{Inbox, Sender};
 use crate::link::{LinkEnv, LinkPart};
 use crate::relay::{RelaySenders, RelayShard};
-
-/// By how much the router goes by another time than its machine. Clones are the same.
-#[derive(Debug, Clone, Default)]
-pub struct RouterClock(Arc<AtomicI64>);
-
-impl RouterClock {
-    /// The router's time when the machine's calendar says `unix`.
-    pub fn correct(&self, unix: UnixTime) -> UnixTime {
-        let ours = i64::try_from(unix.as_millis()).unwrap_or(i64::MAX);
-        let theirs = ours.saturating_add(self.offset_ms());
-        UnixTime::from_millis(u64::try_from(theirs).unwrap_or(0))
-    }
-
-    /// The difference in milliseconds.
-    pub fn offset_ms(&self) -> i64 {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn adjust(&self, by_ms: i64) -> i64 {
-        let offset = self.offset_ms().saturating_add(by_ms);
-        self.0.store(offset, Ordering::Relaxed);
-        offset
-    }
-}
 
 /// Places for what the router wants of the shell.
 const REQUESTS: usize = 1024;
@@ -100,7 +76,9 @@ impl Router {
             core.clone(),
             RelaySenders::of(&relays),
             Arc::new(Mutex::new(own.local().clone())),
-            Arc::new(Mutex::new(Admission::new(AdmissionLimits::default()))),
+            Arc::new(Mutex::new(Admission::new(admission_limits(
+                config.max_links,
+            )))),
         );
         let requests = Inbox::new(REQUESTS);
         let status = Arc::default();
@@ -138,8 +116,8 @@ impl RouterHandle {
         self.us
     }
 
-    /// What turns the machine's time into the router's: every `Now` handed to its parts goes
-    /// through it.
+    /// What turns the machine's time into the router's: every `Now` handed to its parts comes from
+    /// it.
     pub fn clock(&self) -> &RouterClock {
         &self.clock
     }
@@ -208,8 +186,23 @@ impl RouterHandle {
         self.core.post(CoreMessage::Drain).is_ok()
     }
 
+    /// Ends the links there are; whatever is sent afterwards makes new ones. For a machine whose
+    /// network has changed, where old links would be noticed as dead only by and by.
+    pub fn drop_links(&self) -> bool {
+        self.core.post(CoreMessage::DropLinks).is_ok()
+    }
+
     /// Ends all links.
     pub fn stop(&self) -> bool {
         self.core.post(CoreMessage::Stop).is_ok()
+    }
+}
+
+/// Handshakes of others may take half as many sockets as links at most.
+fn admission_limits(max_links: usize) -> AdmissionLimits {
+    let limits = AdmissionLimits::default();
+    AdmissionLimits {
+        half_open: limits.half_open.min((max_links / 2).max(4)),
+        ..limits
     }
 }

@@ -1,5 +1,6 @@
 //! Machines that speak the protocol to do harm.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -21,6 +22,11 @@ use ramson_wire::{
 const BUILD_RECORD_LEN: usize = 218;
 /// How many records a usual one has.
 const BUILD_RECORDS: u8 = 4;
+/// A request whose answer goes to another tunnel of ours than all others' is told apart by it; so
+/// many are remembered.
+const MAX_ASKED: usize = 4096;
+/// How far the times of outdated requests, and of those from the future, are off.
+const OFF: Duration = Duration::from_secs(60 * 60);
 /// Genuine requests cost who sends them as much as the target, so there are fewer of them.
 const GENUINE_ONE_IN: u64 = 8;
 
@@ -30,6 +36,8 @@ pub enum Attack {
     /// Asks for tunnels without end: some requests are genuine, the others cost the router an
     /// agreement for nothing.
     Builds,
+    /// Sends each request for a tunnel twice, and others that are an hour old or from the future.
+    Replays,
     /// Publishes RouterInfos whose signatures do not hold.
     BadStores,
     /// Looks random keys up.
@@ -51,6 +59,22 @@ pub struct HostileStats {
     pub links: u64,
     /// Messages that were sent.
     pub sent: u64,
+    /// Answers to requests for tunnels.
+    pub answers: u64,
+    /// Those of them that nobody should have given: to requests that were sent before, or at the
+    /// wrong time.
+    pub wrong_answers: u64,
+}
+
+impl HostileStats {
+    /// Adds what was counted since.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.dials += other.dials;
+        self.links += other.links;
+        self.sent += other.sent;
+        self.answers += other.answers;
+        self.wrong_answers += other.wrong_answers;
+    }
 }
 
 /// One connection of a hostile machine.
@@ -68,7 +92,12 @@ pub(crate) struct HostileLink {
     interval: Duration,
     next_at: Instant,
     random: Random,
-    pub(crate) sent: u64,
+    sent: u64,
+    /// By the tunnel to which the answer goes: how many answers are in order.
+    asked: BTreeMap<u32, u32>,
+    /// The last request, to be sent again.
+    last: BytesMut,
+    stats: HostileStats,
 }
 
 impl HostileLink {
@@ -108,8 +137,16 @@ impl HostileLink {
             next_at: now.instant,
             random,
             sent: 0,
+            asked: BTreeMap::new(),
+            last: BytesMut::new(),
+            stats: HostileStats::default(),
         };
         Some((address, link))
+    }
+
+    /// Takes what it has counted since it was asked last.
+    pub(crate) fn take_stats(&mut self) -> HostileStats {
+        std::mem::take(&mut self.stats)
     }
 
     pub(crate) fn is_up(&self) -> bool {
@@ -131,6 +168,7 @@ impl HostileLink {
     }
 
     pub(crate) fn step(&mut self, now: Now) -> Option<Instant> {
+        let mut answers = Vec::new();
         if let Some(connection) = &mut self.connection {
             connection.handle_timeout(now);
             while let Some(event) = connection.poll_event() {
@@ -138,11 +176,19 @@ impl HostileLink {
                     Event::Established { .. } => {
                         self.up = true;
                         self.next_at = now.instant;
+                        self.stats.links += 1;
+                    }
+                    Event::Message(message) if message.kind == MessageType::TunnelGateway => {
+                        let tunnel = message.body.first_chunk().copied();
+                        answers.extend(tunnel.map(u32::from_be_bytes));
                     }
                     Event::Closed { .. } => self.up = false,
                     _ => {}
                 }
             }
+        }
+        for tunnel in answers {
+            self.answered(tunnel);
         }
         let timer = match &self.connection {
             Some(connection) => connection.poll_timeout()?,
@@ -167,6 +213,7 @@ impl HostileLink {
                 break;
             }
             self.sent += 1;
+            self.stats.sent += 1;
         }
         Some(timer.min(self.next_at))
     }
@@ -197,12 +244,13 @@ impl HostileLink {
             Attack::Builds => {
                 let genuine = self.random.below(GENUINE_ONE_IN) == 0;
                 let body = if genuine {
-                    self.build(now.unix)
+                    self.build(now.unix, 1)
                 } else {
                     self.damaged_build()
                 };
                 (MessageType::ShortTunnelBuild, body)
             }
+            Attack::Replays => (MessageType::ShortTunnelBuild, self.replay(now.unix)),
             Attack::BadStores => (MessageType::DatabaseStore, self.bad_store()),
             Attack::LookUps => (MessageType::DatabaseLookup, self.look_up()),
             Attack::Noise | Attack::Garbage | Attack::Silence => {
@@ -225,18 +273,49 @@ impl HostileLink {
         Some(body)
     }
 
-    /// A tunnel through the target that ends there.
-    fn build(&mut self, now: UnixTime) -> Option<BytesMut> {
+    /// A request, the same again, one of an hour ago and one of the future, in turns.
+    fn replay(&mut self, now: UnixTime) -> Option<BytesMut> {
+        match self.sent % 4 {
+            0 => {
+                let fresh = self.build(now, 1)?;
+                self.last = fresh.clone();
+                Some(fresh)
+            }
+            1 => Some(self.last.clone()),
+            2 => self.build(now - OFF, 0),
+            _ => self.build(now + OFF, 0),
+        }
+    }
+
+    /// Somebody answers a request, by way of this tunnel.
+    fn answered(&mut self, tunnel: u32) {
+        let Some(allowed) = self.asked.get_mut(&tunnel) else {
+            return;
+        };
+        self.stats.answers += 1;
+        match allowed.checked_sub(1) {
+            Some(left) => *allowed = left,
+            None => self.stats.wrong_answers += 1,
+        }
+    }
+
+    /// A tunnel through the target that ends there, with so many answers in order.
+    fn build(&mut self, now: UnixTime, answers: u32) -> Option<BytesMut> {
         let hop = HopSpec {
             router: self.target.hash(),
             encryption_key: self.target.identity().encryption_key()?,
             receive_tunnel: TunnelId::new(self.random.u32())?,
             options: Mapping::default(),
         };
+        let reply_tunnel = TunnelId::new(self.random.u32())?;
         let path = BuildPath::Outbound {
             reply_gateway: self.us,
-            reply_tunnel: TunnelId::new(self.random.u32())?,
+            reply_tunnel,
         };
+        if self.asked.len() >= MAX_ASKED {
+            self.asked.pop_first();
+        }
+        self.asked.insert(reply_tunnel.get(), answers);
         let id = self.random.u32();
         let (_, body) = PendingBuild::start(&[hop], path, id, &mut self.random, now).ok()?;
         Some(BytesMut::from(&body[..]))

@@ -27,7 +27,7 @@ mod stalls;
 
 mod surveys;
 
-use self::checks::Checks;
+use self::checks::{Checks, Expected};
 use self::surveys::Surveys;
 
 /// Routers that all others know when they begin, at least.
@@ -142,6 +142,21 @@ impl Options {
             extra_seconds: 0,
         }
     }
+
+    /// The command that runs this.
+    pub fn command(&self) -> String {
+        let Self {
+            scenario,
+            seed,
+            routers,
+            extra_seconds,
+        } = self;
+        let mut command = format!("cargo xtask sim {scenario} --seed {seed} --routers {routers}");
+        if *extra_seconds > 0 {
+            command.push_str(&format!(" --seconds {extra_seconds}"));
+        }
+        command
+    }
 }
 
 /// What a scenario does to the network.
@@ -165,6 +180,11 @@ trait Script {
         true
     }
 
+    /// Whether nothing happens to the network.
+    fn is_calm(&self) -> bool {
+        false
+    }
+
     /// Whether the clocks of all routers are right.
     fn has_good_clocks(&self) -> bool {
         true
@@ -175,7 +195,11 @@ trait Script {
 #[derive(Debug)]
 struct Join;
 
-impl Script for Join {}
+impl Script for Join {
+    fn is_calm(&self) -> bool {
+        true
+    }
+}
 
 /// A world and what a scenario knows about it.
 #[derive(Debug)]
@@ -231,7 +255,12 @@ pub fn run(options: &Options) -> Report {
         &mut random,
     );
 
-    let mut checks = Checks::new(script.is_honest(), script.has_good_clocks(), capacity);
+    let expected = Expected {
+        honest: script.is_honest(),
+        good_clocks: script.has_good_clocks(),
+        calm: script.is_calm(),
+    };
+    let mut checks = Checks::new(expected, capacity);
     let mut surveys = Surveys::new(random.fork("look-ups"));
     let measure_from = script.healed_at() + SETTLE + Duration::from_secs(options.extra_seconds);
     let until = measure_from + MEASURE + LAST;

@@ -18,7 +18,7 @@ use ramson_wire::{Instant, RouterHash, UnixTime};
 
 use crate::cost::{Costs, Done};
 use crate::hostile::HostileStats;
-use crate::link::{LinkEnd, Stage};
+use crate::link::{LinkEnd, Speaker, Stage};
 use crate::node::{Node, NodeId, NodeSettings};
 use crate::pipe::PipeSettings;
 use crate::queue::{Due, Event, NEVER, PartId, Queue, Ready};
@@ -229,9 +229,13 @@ impl World {
         let ahead = node.map_or(0, |node| node.settings.clock_ahead_ms);
         let machine = UnixTime::from_millis(truth.saturating_add_signed(ahead));
         let router = node.and_then(|node| node.handle.as_ref());
-        Now {
-            instant: Instant::from_micros(at),
-            unix: router.map_or(machine, |router| router.clock().correct(machine)),
+        let instant = Instant::from_micros(at);
+        match router {
+            Some(router) => router.clock().now(instant, machine),
+            None => Now {
+                instant,
+                unix: machine,
+            },
         }
     }
 
@@ -418,6 +422,9 @@ impl World {
                 self.stats.link_steps += 1;
                 let room = self.room(link);
                 let stepped = link.step(clock, room, &mut self.out);
+                if let Speaker::Hostile(hostile) = &mut link.speaker {
+                    self.stats.hostile.add(&hostile.take_stats());
+                }
                 done.link_bytes = (stepped.read + self.out.len()) as u64;
                 closed = stepped.closed;
                 (stepped.next, Kind::Link)

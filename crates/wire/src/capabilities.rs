@@ -131,6 +131,15 @@ impl BandwidthClass {
 }
 
 impl Congestion {
+    /// Returns the letter.
+    pub fn letter(self) -> char {
+        match self {
+            Self::Medium => 'D',
+            Self::High => 'E',
+            Self::RejectsAll => 'G',
+        }
+    }
+
     fn from_letter(letter: char) -> Option<Self> {
         Some(match letter {
             'D' => Self::Medium,

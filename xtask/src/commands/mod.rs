@@ -6,4 +6,5 @@ pub(crate) mod licences;
 pub(crate) mod net;
 pub(crate) mod peers;
 pub(crate) mod sim;
+pub(crate) mod soak;
 pub(crate) mod test;

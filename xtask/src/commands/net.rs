@@ -35,6 +35,9 @@ pub(crate) struct Up {
     /// The kind of routers.
     #[arg(long, value_enum, default_value = "current")]
     peer: Peer,
+    /// How many emissary routers beside them.
+    #[arg(long, default_value_t = 0)]
+    emissary: usize,
     /// How many of our own routers beside them, built from this workspace.
     #[arg(long, default_value_t = 0)]
     ramson: usize,
@@ -85,17 +88,20 @@ impl Up {
             bail!("another `cargo xtask net up` is starting a network; wait for it");
         }
         let deadline = Instant::now() + Duration::from_secs(self.minutes.saturating_mul(60));
-        eprintln!(
-            "net: starting {} {} routers",
-            self.routers,
-            self.peer.name()
-        );
+        let others = [(self.emissary, "emissary"), (self.ramson, "ramson")];
+        let others = others.into_iter().filter(|(count, _)| *count > 0);
+        let others: String = others
+            .map(|(count, kind)| format!(", {count} {kind}"))
+            .collect();
+        let kind = self.peer.name();
+        eprintln!("net: starting {} {kind}{others} routers", self.routers);
         let mut spec = NetworkSpec::new(self.peer, self.routers);
         spec.ramson = RamsonSpec {
             routers: self.ramson,
             floodfills: self.ramson_floodfills,
             release: self.release,
         };
+        spec.emissary = self.emissary;
         spec.ends = self.ends;
         let network = Network::start(spec)?;
         let state = network.state();
@@ -131,6 +137,7 @@ impl Up {
             .args(["net", "up", "--supervise", "--peer", self.peer.name()])
             .args(["--routers", &self.routers.to_string()])
             .args(["--minutes", &self.minutes.to_string()])
+            .args(["--emissary", &self.emissary.to_string()])
             .args(["--ramson", &self.ramson.to_string()])
             .args(["--ramson-floodfills", &self.ramson_floodfills.to_string()])
             .args(self.ends.then_some("--ends"))

@@ -1,11 +1,16 @@
 //! `cargo xtask sim`: builds and runs the simulator, in release, because whole networks run in it.
+//! `cargo xtask sim-faults` sees whether its scenarios find what they should.
 
-use std::ffi::OsString;
 use std::process::{Command, exit};
 
 use anyhow::{Context, Result};
 use clap::Args;
 use xtask::workspace;
+
+mod faults;
+pub(crate) use faults::SimFaults;
+
+use self::faults::{Copy, Fault};
 
 /// Run a scenario on simulated routers.
 #[derive(Args)]
@@ -27,16 +32,39 @@ pub(crate) struct Sim {
     /// Run each seed twice and compare the traces.
     #[arg(long)]
     twice: bool,
+    /// End with the first seed that fails.
+    #[arg(long)]
+    until_failure: bool,
+    /// Plant this fault of crates/sim/faults.toml in a copy of the workspace, and run that.
+    #[arg(long)]
+    fault: Option<String>,
 }
 
 impl Sim {
     pub(crate) fn run(self) -> Result<()> {
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let mut command = Command::new(cargo);
-        command.current_dir(workspace::root());
-        let build = ["run", "--quiet", "--release", "--package", "ramson-sim"];
-        command.args(build).args(["--bin", "sim", "--"]);
-        command.arg(&self.scenario);
+        let mut command = match &self.fault {
+            Some(name) => {
+                let fault = Fault::named(name)?;
+                let copy = Copy::make()?;
+                copy.plant(Some(&fault))?;
+                Command::new(copy.build()?)
+            }
+            None => {
+                let mut command = Command::new(cargo());
+                command.current_dir(workspace::root());
+                let build = ["run", "--quiet", "--release", "--package", "ramson-sim"];
+                command.args(build).args(["--bin", "sim", "--"]);
+                command
+            }
+        };
+        command.args(self.arguments());
+        let status = command.status().context("cannot run the simulator")?;
+        // What failed has been told.
+        exit(status.code().unwrap_or(1));
+    }
+
+    fn arguments(&self) -> Vec<String> {
+        let mut arguments = vec![self.scenario.clone()];
         let numbers = [
             ("--seed", self.seed),
             ("--seeds", self.seeds),
@@ -44,13 +72,23 @@ impl Sim {
             ("--seconds", self.seconds),
         ];
         for (name, number) in numbers {
-            command.arg(name).arg(OsString::from(number.to_string()));
+            arguments.extend([name.into(), number.to_string()]);
         }
-        if self.twice {
-            command.arg("--twice");
+        for (name, given) in [
+            ("--twice", self.twice),
+            ("--until-failure", self.until_failure),
+        ] {
+            if given {
+                arguments.push(name.into());
+            }
         }
-        let status = command.status().context("cannot run cargo")?;
-        // What failed has been told.
-        exit(status.code().unwrap_or(1));
+        if let Some(fault) = &self.fault {
+            arguments.extend(["--fault".into(), fault.clone()]);
+        }
+        arguments
     }
+}
+
+fn cargo() -> std::ffi::OsString {
+    std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
 }

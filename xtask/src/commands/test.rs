@@ -26,13 +26,14 @@ pub(crate) struct Test {
 }
 
 /// The interop tests that belong to every run, with the routers of [`peers::Peer::Current`].
-const INTEROP: [&str; 6] = [
+const INTEROP: [&str; 7] = [
     "streams",
     "datagrams",
     "healing",
     "plugs",
     "examples",
     "hops",
+    "floodfill",
 ];
 /// Those that a further peer runs.
 const OTHER_PEERS: [&str; 2] = ["streams", "datagrams"];

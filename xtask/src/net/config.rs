@@ -121,14 +121,15 @@ outbound.quantity = 1
     text
 }
 
-/// Returns the `router.toml` of an emissary at `address`.
+/// Returns the `router.toml` of an emissary at `address`, whose SAM bridge listens at `sam_address`.
 ///
 /// It takes the lack of a table for the lack of the service. The empty address book reads its
-/// files and downloads nothing. One that is only measured is `quiet`, and has no other transport than
-/// NTCP2.
+/// files and downloads nothing. One that is an end takes no part in tunnels of others; it and one
+/// that is `quiet`, since it is measured, have no other transport than NTCP2.
 pub(super) fn emissary(
     (address, sam_address): (IpAddr, IpAddr),
     ports: RouterPorts,
+    role: Role,
     quiet: bool,
 ) -> String {
     let RouterPorts {
@@ -137,12 +138,18 @@ pub(super) fn emissary(
         sam_udp,
         sam,
     } = ports;
-    let tunnels = if quiet { 20_000 } else { 1000 };
-    let log = match quiet {
-        true => "log = \"emissary=warn\"\n",
-        false => "",
+    let end = role == Role::End;
+    let level = if quiet {
+        "log = \"emissary=warn\"\n"
+    } else {
+        ""
     };
-    let ssu2 = match quiet {
+    let tunnels = if quiet { 20_000 } else { 1000 };
+    let transit = match end {
+        true => String::new(),
+        false => format!("[transit]\nmax_tunnels = {tunnels}\n\n"),
+    };
+    let ssu2 = match end || quiet {
         true => String::new(),
         false => format!(
             "
@@ -160,17 +167,14 @@ publish = true
 allow_local = true
 insecure_tunnels = true
 floodfill = false
-{log}
+{level}
 [address-book]
 
 [bandwidth]
 bandwidth = 10000000
 share_ratio = 0.9
 
-[transit]
-max_tunnels = {tunnels}
-
-[ntcp2]
+{transit}[ntcp2]
 port = {transport}
 ipv4 = true
 ipv4_host = \"{address}\"
@@ -287,7 +291,7 @@ mod tests {
         assert_eq!(value(&text, "", "floodfill"), Some("true"));
         assert_eq!(value(&text, "", "notransit"), Some("false"));
         assert_eq!(value(&text, "ssu2", "enabled"), Some("false"));
-        let text = emissary((address, address), PORTS, true);
+        let text = emissary((address, address), PORTS, Role::Between, true);
         assert_eq!(value(&text, "", "log"), Some("\"emissary=warn\""));
         assert!(!text.contains("ssu2"));
         let text = ramson(([127, 0, 0, 1], 20_001).into(), 77, true, true);
@@ -297,7 +301,11 @@ mod tests {
 
     #[test]
     fn an_emissary_has_no_service_that_looks_outside() {
-        let text = emissary(([127, 0, 0, 1].into(), [127, 0, 0, 1].into()), PORTS, false);
+        let address = [127, 0, 0, 1].into();
+        let end = emissary((address, address), PORTS, Role::End, false);
+        assert_eq!(value(&end, "ntcp2", "port"), Some("20001"));
+        assert!(!end.contains("ssu2") && !end.contains("transit"));
+        let text = emissary((address, address), PORTS, Role::Router, false);
         assert_eq!(value(&text, "", "net_id"), Some("77"));
         assert_eq!(value(&text, "", "allow_local"), Some("true"));
         assert_eq!(value(&text, "ssu2", "publish"), Some("true"));

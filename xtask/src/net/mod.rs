@@ -14,6 +14,8 @@ mod ramson;
 mod ready;
 mod router;
 mod sam;
+mod session;
+mod spec;
 mod state;
 
 use std::net::{IpAddr, SocketAddr};
@@ -25,8 +27,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 
-use self::config::Role;
-use crate::peers::{self, Peer};
+use crate::peers::{self, Installation, Peer};
 use folder::NetworkFolder;
 pub use lone::{LoneKind, LoneRouter};
 use namespace::Namespace;
@@ -36,6 +37,8 @@ pub use ramson::{RamsonAccess, RamsonSpec};
 pub use ready::Crossing;
 use router::{RouterPlan, RouterProcess};
 pub use sam::SamSocket;
+pub use session::SamSession;
+pub use spec::NetworkSpec;
 pub use state::{NetworkState, RamsonState, RouterState};
 
 /// The names in the address book of every router.
@@ -43,78 +46,6 @@ pub const NAMES: [&str; 2] = ["demo.i2p", "example-site.i2p"];
 
 /// How long a new network may take until a stream has crossed it.
 const READY_WITHIN: Duration = Duration::from_secs(180);
-
-/// i2pd counts a network with fewer floodfills as one to reseed.
-const FLOODFILLS: usize = 3;
-
-/// What a network is to be made of.
-#[derive(Clone, Debug)]
-pub struct NetworkSpec {
-    /// The kind of routers.
-    pub peer: Peer,
-    /// Their number, 3 to 15. Below 6 i2pd lacks hops for two-hop tunnels now and then.
-    pub routers: usize,
-    /// Our own routers beside them; they have no SAM bridge and are counted apart.
-    pub ramson: RamsonSpec,
-    /// The routers of that kind are ends only: all hops and floodfills are ours, or those of
-    /// `between`.
-    pub ends: bool,
-    /// Routers behind the ends that carry tunnels and speak NTCP2 alone; those of i2pd are
-    /// floodfills too. Only where there are ends.
-    pub between: Vec<Peer>,
-    /// Routers log what is wrong and nothing else, as is fair when they are measured.
-    pub quiet: bool,
-    /// Whether [`Network::start`] returns only after a stream has crossed the network.
-    pub wait_until_ready: bool,
-}
-
-impl NetworkSpec {
-    /// Describes a network of `routers` routers that is waited for until it carries streams.
-    pub fn new(peer: Peer, routers: usize) -> Self {
-        Self {
-            peer,
-            routers,
-            ramson: RamsonSpec::default(),
-            ends: false,
-            between: Vec::new(),
-            quiet: false,
-            wait_until_ready: true,
-        }
-    }
-
-    /// The kind of each router: all the same, except that emissary's floodfills do not answer
-    /// encrypted look-ups and i2pd takes their place, behind the others.
-    fn line_up(&self) -> Result<Vec<Peer>> {
-        let least = if self.peer == Peer::Emissary {
-            FLOODFILLS + 2
-        } else if self.ends {
-            if self.peer == Peer::Old || self.ramson.routers + self.between.len() == 0 {
-                bail!("ends need routers between them, and i2pd from 2.51 on");
-            }
-            2
-        } else {
-            FLOODFILLS
-        };
-        if !self.ends && !self.between.is_empty() {
-            bail!("only ends have routers between them");
-        }
-        let most = ports::MAX_ROUTERS.saturating_sub(self.ramson.routers + self.between.len());
-        if !(least..=most).contains(&self.routers) {
-            bail!(
-                "a network of {} has {least} to {most} routers, not {}",
-                self.peer.name(),
-                self.routers
-            );
-        }
-        let mut line_up = vec![self.peer; self.routers];
-        if self.peer == Peer::Emissary {
-            let floodfills = FLOODFILLS.max(self.routers / 2);
-            line_up.splice(self.routers - floodfills.., vec![Peer::Current; floodfills]);
-        }
-        line_up.extend(&self.between);
-        Ok(line_up)
-    }
-}
 
 /// The address of router `index` of a network whose routers have one each.
 fn own_address(network_id: u8, index: usize) -> IpAddr {
@@ -173,24 +104,19 @@ impl Network {
     /// names the log to look into.
     pub fn start(spec: NetworkSpec) -> Result<Self> {
         let line_up = spec.line_up()?;
-        let installation = peers::install(spec.peer)?;
-        let mut others = Vec::new();
-        for peer in &line_up {
-            if *peer != spec.peer && others.iter().all(|(other, _)| other != peer) {
-                others.push((*peer, peers::install(*peer)?));
+        let mut kinds: Vec<(Peer, Installation)> = Vec::new();
+        for &peer in &line_up {
+            if kinds.iter().all(|(kind, _)| *kind != peer) {
+                kinds.push((peer, peers::install(peer)?));
             }
         }
         let own = spec.ramson;
         let program = match own.routers {
             0 => None,
-            _ if spec.peer == Peer::Old => {
-                bail!("ramson routers are on 127.0.0.1, where old ones do not work")
-            }
             _ => Some(ramson::build(own.release)?),
         };
         let began = Instant::now();
-        let strangers = line_up.len();
-        let ports = PortBlock::claim(strangers + own.routers)?;
+        let ports = PortBlock::claim(line_up.len() + own.routers)?;
         let folder = NetworkFolder::create(ports.network_id())?;
         let namespace = match spec.peer {
             Peer::Old => {
@@ -202,31 +128,25 @@ impl Network {
         // One connection at a time is what i2pd takes of one address.
         let own_address = |index: usize| own_address(ports.network_id(), index);
         let mut routers = Vec::new();
-        for (index, (peer, ports)) in line_up.into_iter().zip(ports.routers()).enumerate() {
-            let other = others.iter().find(|(other, _)| *other == peer);
+        for (index, (&peer, ports)) in line_up.iter().zip(ports.routers()).enumerate() {
+            let kind = kinds.iter().find(|(kind, _)| *kind == peer);
+            let (_, installation) = kind.context("a kind that is not installed")?;
             routers.push(RouterProcess::create(RouterPlan {
                 index,
                 home: folder.path().join(format!("router-{index}")),
                 peer,
-                installation: other.map_or(&installation, |(_, it)| it),
+                installation,
                 ports,
-                role: match spec.peer {
-                    _ if spec.ends && index < spec.routers => Role::End,
-                    _ if spec.ends => Role::Between,
-                    // The first and the last, which the check for readiness uses, are not: a
-                    // floodfill of this age may keep a LeaseSet of its own to itself.
-                    Peer::Old if !(1..=FLOODFILLS).contains(&index) => Role::Router,
-                    _ if peer == Peer::Emissary => Role::Router,
-                    _ => Role::Floodfill,
-                },
+                role: spec.role(index, peer),
                 quiet: spec.quiet,
-                address: (own.routers > 0 || spec.ends).then(|| own_address(index)),
+                // What emissary dials comes from 127.0.0.1, wherever it listens.
+                address: (spec.is_apart() && peer != Peer::Emissary).then(|| own_address(index)),
                 namespace: namespace.clone(),
             })?);
         }
         let mut ramson = Vec::new();
         if let Some(program) = &program {
-            let ports = ports.routers().into_iter().skip(strangers);
+            let ports = ports.routers().into_iter().skip(line_up.len());
             for (index, ports) in ports.enumerate() {
                 let home = folder.path().join(format!("ramson-{index}"));
                 let floodfill = index < own.floodfills;
@@ -234,16 +154,14 @@ impl Network {
                     index,
                     &home,
                     program,
-                    own_address(strangers + index),
+                    own_address(line_up.len() + index),
                     ports,
                     (floodfill, spec.quiet),
                 )?);
             }
         }
-        let mut version = installation.version;
-        for (_, other) in &others {
-            version += &format!(" with {}", other.version);
-        }
+        let versions: Vec<_> = kinds.iter().map(|(_, it)| it.version.as_str()).collect();
+        let version = versions.join(" with ");
         let mut network = Self {
             routers,
             ramson,
@@ -293,10 +211,11 @@ impl Network {
         for router in &self.routers {
             router.wait_for_sam()?;
         }
-        // One is in every network.
-        let i2pd = |router: &&RouterAccess| router.peer != Peer::Emissary;
-        let i2pd = self.routers().filter(i2pd).last().context("no i2pd")?;
-        let mut sam = SamSocket::connect(i2pd.sam)?;
+        // Any i2pd there is: its answer is the plainest.
+        let i2pd = self.routers().find(|it| it.peer != Peer::Emissary);
+        let router = i2pd.or_else(|| self.routers().last());
+        let sam = router.context("a network without routers")?.sam;
+        let mut sam = SamSocket::connect(sam)?;
         for name in NAMES {
             let (destination, private) = sam.generate()?;
             let keys = name.strip_suffix(".i2p").unwrap_or(name);
@@ -378,10 +297,17 @@ impl Network {
     /// # Errors
     /// When it does not come up.
     pub fn restart_ramson(&self, index: usize) -> Result<()> {
-        let router = self.ramson.get(index);
-        let router = router.with_context(|| format!("no ramson router {index}"))?;
+        let router = self.own(index)?;
         router.kill();
         router.start()
+    }
+
+    /// What `ramson router status --json` says of our own router `index`.
+    ///
+    /// # Errors
+    /// When it does not run, or answers with something else.
+    pub fn ramson_status(&self, index: usize) -> Result<serde_json::Value> {
+        self.own(index)?.status()
     }
 
     /// Sends a signal to our own router `index`.
@@ -389,9 +315,7 @@ impl Network {
     /// # Errors
     /// When it does not run.
     pub fn signal_ramson(&self, index: usize, signal: Signal) -> Result<()> {
-        let router = self.ramson.get(index);
-        let router = router.with_context(|| format!("no ramson router {index}"))?;
-        router.signal(signal)
+        self.own(index)?.signal(signal)
     }
 
     /// The process id of router `index` while it runs.
@@ -517,6 +441,12 @@ impl Network {
         self.routers.iter().enumerate().filter_map(ended).collect()
     }
 
+    /// Our own routers that ended by themselves, and how.
+    pub fn crashed_ramson(&self) -> Vec<(usize, String)> {
+        let ended = |(index, router): (usize, &RamsonProcess)| Some((index, router.ended()?));
+        self.ramson.iter().enumerate().filter_map(ended).collect()
+    }
+
     /// Waits at most `timeout` for a router to end by itself and says which one and how.
     ///
     /// # Errors
@@ -586,6 +516,11 @@ impl Network {
             ended.join("; "),
             self.folder().display()
         )
+    }
+
+    fn own(&self, index: usize) -> Result<&RamsonProcess> {
+        let router = self.ramson.get(index);
+        router.with_context(|| format!("no ramson router {index}"))
     }
 
     fn process(&self, index: usize) -> Result<&RouterProcess> {

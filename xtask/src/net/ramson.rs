@@ -1,7 +1,9 @@
 //! Our own routers in a network: built from this workspace, without a SAM bridge.
 
 use std::ffi::OsString;
+use std::io::{BufRead, BufReader, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,6 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::config;
 use super::ports::RouterPorts;
@@ -46,6 +49,41 @@ pub struct RamsonAccess {
     pub data: PathBuf,
     /// The folder with the RouterInfos it begins with.
     pub seed: PathBuf,
+}
+
+impl RamsonAccess {
+    /// Asks the running router how it is: the object that `ramson router status --json` prints.
+    ///
+    /// # Errors
+    /// When it does not run or does not answer.
+    pub fn status(&self) -> Result<Value> {
+        match self.ask("status")? {
+            Value::Object(mut answer) => answer.remove("status"),
+            _ => None,
+        }
+        .context("the router's answer is no status")
+    }
+
+    /// Has the running router end its links.
+    ///
+    /// # Errors
+    /// As [`Self::status`].
+    pub fn drop_links(&self) -> Result<()> {
+        match self.ask("drop_links")? {
+            Value::String(answer) if answer == "done" => Ok(()),
+            answer => bail!("the router's answer: {answer}"),
+        }
+    }
+
+    fn ask(&self, question: &str) -> Result<Value> {
+        let mut socket = UnixStream::connect(self.data.join("control.sock"))
+            .context("no ramson router answers there")?;
+        socket.set_read_timeout(Some(LISTENS_WITHIN))?;
+        socket.write_all(format!("{{\"ask\":\"{question}\"}}\n").as_bytes())?;
+        let mut line = String::new();
+        BufReader::new(socket).read_line(&mut line)?;
+        Ok(serde_json::from_str(&line)?)
+    }
 }
 
 /// One of our routers, which may or may not run at present.
@@ -139,13 +177,14 @@ impl RamsonProcess {
         running.map(Process::pid)
     }
 
-    /// Starts it and waits until it listens.
+    /// Starts it and waits until it listens and its RouterInfo is written, which comes after.
     pub(super) fn start(&self) -> Result<()> {
         let process = Process::spawn(&self.command, &self.access.log)
             .with_context(|| format!("cannot start ramson router {}", self.index))?;
         *self.lock() = Some(process);
         let deadline = Instant::now() + LISTENS_WITHIN;
-        while TcpStream::connect(self.access.transport).is_err() {
+        let info = self.access.data.join("router.info");
+        while !info.exists() || TcpStream::connect(self.access.transport).is_err() {
             // Doubles as the pause between two attempts.
             let wait = Duration::from_millis(20);
             let ended = self.lock().as_ref().and_then(|process| process.wait(wait));
@@ -159,6 +198,24 @@ impl RamsonProcess {
             }
         }
         Ok(())
+    }
+
+    /// Asks it as people do.
+    pub(super) fn status(&self) -> Result<serde_json::Value> {
+        let (program, _) = self.command.split_first().context("no program")?;
+        let output = Command::new(program)
+            .args(["router", "status", "--json", "--config"])
+            .arg(&self.access.config)
+            .output()
+            .context("cannot run ramson")?;
+        if !output.status.success() {
+            bail!(
+                "ramson router {} has no status: {}",
+                self.index,
+                String::from_utf8_lossy(&output.stdout).trim()
+            );
+        }
+        serde_json::from_slice(&output.stdout).context("the status is no JSON")
     }
 
     pub(super) fn kill(&self) {

@@ -2,12 +2,11 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use super::sam::SamSocket;
+use super::session::SamSession;
 
 /// How long the first attempt to connect may take; each later one has this much more. i2pd repeats
 /// a lost first packet only after nine seconds, so trying anew is quicker.
@@ -55,8 +54,8 @@ pub(super) fn cross(
     let deadline = began + timeout;
     let mut attempts = 0;
     loop {
-        let client = std::thread::spawn(move || Session::open(from, hops, deadline));
-        let server = Session::open(to, hops, deadline);
+        let client = std::thread::spawn(move || SamSession::open(from, hops, deadline));
+        let server = SamSession::open(to, hops, deadline);
         let client = client.join().ok().context("the client thread panicked")??;
         let server = server?;
         let opened = Instant::now();
@@ -84,57 +83,14 @@ pub(super) fn cross(
     }
 }
 
-/// A SAM session with a Destination of its own.
-struct Session {
-    sam: SocketAddr,
-    id: String,
-    destination: String,
-    /// The session lives as long as this socket.
-    _control: SamSocket,
-}
-
-impl Session {
-    fn open(sam: SocketAddr, hops: usize, deadline: Instant) -> Result<Self> {
-        static COUNT: AtomicU64 = AtomicU64::new(0);
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let id = format!("ready-{}-{count}", std::process::id());
-        let mut control = SamSocket::connect(sam)?;
-        let (destination, private) = control.generate()?;
-        let left = deadline.saturating_duration_since(Instant::now());
-        control.set_timeout(left.max(Duration::from_secs(1)))?;
-        control
-            .request(&format!(
-                "SESSION CREATE STYLE=STREAM ID={id} DESTINATION={private} SIGNATURE_TYPE=7 \
-                 i2cp.leaseSetEncType=4,0 inbound.length={hops} outbound.length={hops} \
-                 inbound.quantity=3 outbound.quantity=3"
-            ))
-            .with_context(|| format!("session on the router at {sam}"))?;
-        Ok(Self {
-            sam,
-            id,
-            destination,
-            _control: control,
-        })
-    }
-
-    fn stream(&self, command: &str, timeout: Duration) -> Result<SamSocket> {
-        let mut socket = SamSocket::connect(self.sam)?;
-        socket.set_timeout(timeout)?;
-        socket.request(&format!("STREAM {command}"))?;
-        Ok(socket)
-    }
-}
-
 /// One stream from `client` to `server`: a question one way, its answer the other.
-fn exchange(client: &Session, server: &Session, timeout: Duration) -> Result<()> {
-    let mut accepted = server.stream(&format!("ACCEPT ID={}", server.id), timeout)?;
-    let destination = &server.destination;
-    let command = format!("CONNECT ID={} DESTINATION={destination}", client.id);
-    let mut connected = client.stream(&command, timeout)?;
+fn exchange(client: &SamSession, server: &SamSession, timeout: Duration) -> Result<()> {
+    let mut accepted = server.accept(timeout)?;
+    let mut connected = client.connect(server.destination(), timeout)?;
     // i2pd says OK before the other side has answered; only an echo proves the way.
     connected.write_all(b"ping\n")?;
     let caller = accepted.read_line()?;
-    if caller.split(' ').next() != Some(client.destination.as_str()) {
+    if caller.split(' ').next() != Some(client.destination()) {
         bail!("the accepted stream names another Destination than the one that called");
     }
     let mut question = [0; 5];

@@ -121,9 +121,13 @@ impl RouterProcess {
         let output = home.join("output.log");
         let mut command = installation.command.clone();
         let log = if peer == Peer::Emissary {
-            let text = config::emissary((transport, address), ports, quiet);
+            let text = config::emissary((transport, address), ports, role, quiet);
             std::fs::write(data.join("router.toml"), text)?;
             command.extend(["--base-path".into(), data.clone().into()]);
+            if role == Role::End {
+                // What it thinks of links is of interest.
+                command.extend(["--log".into(), "emissary::ntcp2=debug".into()]);
+            }
             output.clone()
         } else {
             let log = home.join("i2pd.log");

@@ -95,6 +95,11 @@ impl SamSocket {
         Ok(line.trim_end().to_owned())
     }
 
+    /// What is left once the lines are over: the bytes of the stream this socket has become.
+    pub fn into_stream(self) -> BufReader<TcpStream> {
+        self.stream
+    }
+
     /// Fills `bytes` from the stream this socket has become.
     ///
     /// # Errors

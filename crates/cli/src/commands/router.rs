@@ -28,6 +28,8 @@ pub(crate) struct Router {
 enum RouterCommand {
     /// Ask the running router how it is
     Status(Status),
+    /// Have the running router end its links, after the machine's network has changed
+    DropLinks(DropLinks),
 }
 
 /// `ramson router status`
@@ -37,6 +39,15 @@ Example:
   ramson router status --config router.toml")]
 struct Status {}
 
+/// `ramson router drop-links`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Links that are needed come back at once; tunnels go on.
+
+Example:
+  ramson router drop-links --config router.toml")]
+struct DropLinks {}
+
 impl Router {
     pub(crate) async fn run(self, global: &Global, output: &Output) -> Result<()> {
         let config = self
@@ -45,6 +56,7 @@ impl Router {
         match self.command {
             None => router::run(&config, global.verbose, output).await,
             Some(RouterCommand::Status(_)) => router::status(&config, output).await,
+            Some(RouterCommand::DropLinks(_)) => router::drop_links(&config, output).await,
         }
     }
 }

@@ -38,6 +38,9 @@ pub(crate) enum ControlError {
     /// It takes too long.
     #[error("the running router does not answer")]
     Silent,
+    /// It has too much to do.
+    #[error("the running router has too much to do; try again")]
+    Busy,
     /// It answered with something else.
     #[error("the running router's answer is not understood; is it another version?")]
     Answer,
@@ -47,18 +50,24 @@ pub(crate) enum ControlError {
 #[serde(tag = "ask", rename_all = "snake_case")]
 enum Question {
     Status,
+    DropLinks,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Answer {
     Status(Box<RouterNumbers>),
+    /// It is done, or will be at once.
+    Done,
     /// The question is none.
     Error(String),
 }
 
 /// The newest numbers, which the socket's task hands out.
 pub(super) type Numbers = Arc<Mutex<RouterNumbers>>;
+
+/// Orders the end of the links there are; says whether that could be ordered.
+pub(super) type DropLinks = Arc<dyn Fn() -> bool + Send + Sync>;
 
 /// A socket that answers until it is dropped.
 pub(super) struct Control {
@@ -69,7 +78,7 @@ pub(super) struct Control {
 impl Control {
     /// Listens in the data folder, which belongs to this process: what is left there of one that
     /// was killed is replaced.
-    pub(super) fn start(data: &Path, numbers: Numbers) -> io::Result<Self> {
+    pub(super) fn start(data: &Path, numbers: Numbers, drop_links: DropLinks) -> io::Result<Self> {
         use std::os::unix::fs::PermissionsExt;
         let path = data.join(NAME);
         let aside = data.join(format!(".{NAME}.new"));
@@ -81,7 +90,7 @@ impl Control {
         // Nobody finds it under its name before only the owner may use it.
         std::fs::set_permissions(&aside, PermissionsExt::from_mode(0o600))?;
         std::fs::rename(&aside, &path)?;
-        let task = tokio::spawn(serve(listener, numbers));
+        let task = tokio::spawn(serve(listener, numbers, drop_links));
         Ok(Self { path, task })
     }
 }
@@ -93,7 +102,7 @@ impl Drop for Control {
     }
 }
 
-async fn serve(listener: UnixListener, numbers: Numbers) {
+async fn serve(listener: UnixListener, numbers: Numbers, drop_links: DropLinks) {
     let places = Arc::new(Semaphore::new(MAX_CLIENTS));
     loop {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else {
@@ -101,9 +110,10 @@ async fn serve(listener: UnixListener, numbers: Numbers) {
         };
         match listener.accept().await {
             Ok((client, _)) => {
-                let numbers = Arc::clone(&numbers);
+                let (numbers, drop_links) = (Arc::clone(&numbers), Arc::clone(&drop_links));
                 tokio::spawn(async move {
-                    let _ = tokio::time::timeout(PATIENCE, answer(client, &numbers)).await;
+                    let answer = answer(client, &numbers, &*drop_links);
+                    let _ = tokio::time::timeout(PATIENCE, answer).await;
                     drop(place);
                 });
             }
@@ -116,6 +126,7 @@ async fn serve(listener: UnixListener, numbers: Numbers) {
 async fn answer(
     mut client: impl AsyncRead + AsyncWrite + Unpin,
     numbers: &Mutex<RouterNumbers>,
+    drop_links: &(dyn Fn() -> bool + Send + Sync),
 ) -> io::Result<()> {
     loop {
         let Some(line) = read_line(&mut client, MAX_QUESTION).await? else {
@@ -126,6 +137,8 @@ async fn answer(
                 let numbers = numbers.lock().unwrap_or_else(PoisonError::into_inner);
                 (Answer::Status(Box::new(numbers.clone())), true)
             }
+            Ok(Question::DropLinks) if drop_links() => (Answer::Done, true),
+            Ok(Question::DropLinks) => (Answer::Error("the router is busy".to_owned()), true),
             Err(_) => (
                 Answer::Error("the question is not understood".to_owned()),
                 false,
@@ -140,8 +153,24 @@ async fn answer(
     }
 }
 
-/// Asks the router with this data folder.
+/// Asks the router with this data folder how it is.
 pub(super) async fn ask(data: &Path) -> Result<RouterNumbers, ControlError> {
+    match converse(data, &Question::Status).await? {
+        Answer::Status(numbers) => Ok(*numbers),
+        Answer::Done | Answer::Error(_) => Err(ControlError::Answer),
+    }
+}
+
+/// Has the router with this data folder end its links.
+pub(super) async fn drop_links(data: &Path) -> Result<(), ControlError> {
+    match converse(data, &Question::DropLinks).await? {
+        Answer::Done => Ok(()),
+        Answer::Error(_) => Err(ControlError::Busy),
+        Answer::Status(_) => Err(ControlError::Answer),
+    }
+}
+
+async fn converse(data: &Path, question: &Question) -> Result<Answer, ControlError> {
     let client = match UnixStream::connect(data.join(NAME)).await {
         Ok(client) => client,
         Err(error) => {
@@ -153,22 +182,20 @@ pub(super) async fn ask(data: &Path) -> Result<RouterNumbers, ControlError> {
             });
         }
     };
-    tokio::time::timeout(PATIENCE, ask_over(client))
+    tokio::time::timeout(PATIENCE, ask_over(client, question))
         .await
         .map_err(|_| ControlError::Silent)?
 }
 
 async fn ask_over(
     mut client: impl AsyncRead + AsyncWrite + Unpin,
-) -> Result<RouterNumbers, ControlError> {
-    let mut question = serde_json::to_string(&Question::Status).map_err(io::Error::from)?;
+    question: &Question,
+) -> Result<Answer, ControlError> {
+    let mut question = serde_json::to_string(question).map_err(io::Error::from)?;
     question.push('\n');
     client.write_all(question.as_bytes()).await?;
     let line = read_line(&mut client, MAX_ANSWER).await?;
-    match serde_json::from_str(&line.unwrap_or_default()) {
-        Ok(Answer::Status(numbers)) => Ok(*numbers),
-        Ok(Answer::Error(_)) | Err(_) => Err(ControlError::Answer),
-    }
+    serde_json::from_str(&line.unwrap_or_default()).map_err(|_| ControlError::Answer)
 }
 
 /// Reads a line of at most `limit` bytes; `None` at the end.
@@ -187,6 +214,8 @@ async fn read_line(from: &mut (impl AsyncRead + Unpin), limit: u64) -> io::Resul
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     use super::*;
 
     fn numbers() -> RouterNumbers {
@@ -209,10 +238,20 @@ mod tests {
         let left = ask(temp.path()).await;
         assert!(matches!(left, Err(ControlError::NotRunning)));
 
-        let control = Control::start(temp.path(), Arc::new(Mutex::new(numbers()))).unwrap();
+        let ordered = Arc::new(AtomicBool::new(false));
+        let order = Arc::clone(&ordered);
+        // The first order is taken, further ones are not.
+        let drop_links: DropLinks = Arc::new(move || !order.swap(true, Ordering::Relaxed));
+        let numbers_now = Arc::new(Mutex::new(numbers()));
+        let control = Control::start(temp.path(), numbers_now, drop_links).unwrap();
         let file = std::fs::metadata(temp.path().join(NAME)).unwrap();
         assert_eq!(file.permissions().mode() & 0o777, 0o600);
         assert_eq!(ask(temp.path()).await.unwrap(), numbers());
+        assert!(!ordered.load(Ordering::Relaxed));
+        super::drop_links(temp.path()).await.unwrap();
+        assert!(ordered.load(Ordering::Relaxed));
+        let busy = super::drop_links(temp.path()).await;
+        assert!(matches!(busy, Err(ControlError::Busy)));
         drop(control);
         assert!(matches!(
             ask(temp.path()).await,
@@ -230,7 +269,7 @@ mod tests {
         ] {
             let (mut near, far) = tokio::io::duplex(64 * 1024);
             near.write_all(wrong.as_bytes()).await.unwrap();
-            answer(far, &Mutex::new(numbers())).await.unwrap();
+            answer(far, &Mutex::new(numbers()), &|| true).await.unwrap();
             let mut said = String::new();
             near.read_to_string(&mut said).await.unwrap();
             assert_eq!(said, "{\"error\":\"the question is not understood\"}\n");
@@ -239,11 +278,11 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_no_answer_is_said_to_be_none() {
-        for wrong in ["", "{}\n", "{\"error\":\"x\"}\n", "{\"status\":7}\n"] {
+        for wrong in ["", "{}\n", "{\"status\":7}\n"] {
             let (near, mut far) = tokio::io::duplex(64 * 1024);
             far.write_all(wrong.as_bytes()).await.unwrap();
             far.shutdown().await.unwrap();
-            let asked = ask_over(near).await;
+            let asked = ask_over(near, &Question::Status).await;
             assert!(matches!(asked, Err(ControlError::Answer)), "{wrong}");
         }
     }

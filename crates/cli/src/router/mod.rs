@@ -68,7 +68,11 @@ pub(crate) async fn run(file: &Path, verbose: u8, output: &Output) -> Result<()>
     });
     let numbers = Arc::new(Mutex::new(fixed));
     #[cfg(unix)]
-    let _control = match Control::start(config.data(), Arc::clone(&numbers)) {
+    let links = router.handle().clone();
+    #[cfg(unix)]
+    let drop_links: control::DropLinks = Arc::new(move || links.drop_links());
+    #[cfg(unix)]
+    let _control = match Control::start(config.data(), Arc::clone(&numbers), drop_links) {
         Ok(control) => Some(control),
         Err(error) => {
             let text = format!("`ramson router status` will find nobody here: {error}");
@@ -108,6 +112,21 @@ pub(crate) async fn status(file: &Path, output: &Output) -> Result<()> {
 #[cfg(not(unix))]
 pub(crate) async fn status(_file: &Path, _output: &Output) -> Result<()> {
     anyhow::bail!("a running router can be asked on Unix only")
+}
+
+/// Has the running router end its links.
+#[cfg(unix)]
+pub(crate) async fn drop_links(file: &Path, output: &Output) -> Result<()> {
+    let config = Config::read(file)?;
+    control::drop_links(config.data()).await?;
+    let text = "the links end now; those that are needed come back".to_owned();
+    output.note(&Event::Note { text });
+    Ok(())
+}
+
+#[cfg(not(unix))]
+pub(crate) async fn drop_links(_file: &Path, _output: &Output) -> Result<()> {
+    anyhow::bail!("a running router can be told something on Unix only")
 }
 
 /// Takes what can change without a new start.

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
-use ramson::router::{RelayCounters, RouterReport};
+use ramson::router::{HandshakeFailure, RelayCounters, RouterReport};
 use serde::{Deserialize, Serialize};
 
 use crate::output::{human_bytes, human_time};
@@ -29,6 +30,12 @@ pub struct RouterNumbers {
     pub links: usize,
     pub dials: u64,
     pub dials_failed: u64,
+    /// Links that came about with routers that we dialled, and with those that dialled us.
+    pub handshakes_dialled: u64,
+    pub handshakes_accepted: u64,
+    /// Those that did not, by reason.
+    pub handshakes_dialled_failed: BTreeMap<String, u64>,
+    pub handshakes_accepted_failed: BTreeMap<String, u64>,
     pub received_bytes: u64,
     pub sent_bytes: u64,
     pub received_bytes_per_s: u64,
@@ -37,17 +44,28 @@ pub struct RouterNumbers {
     pub routers: usize,
     pub floodfills: usize,
     pub lease_sets: usize,
+    pub lookups_found: u64,
+    pub lookups_not_found: u64,
+    pub lookups_encrypted: u64,
 
     pub exploratory_inbound: usize,
     pub exploratory_outbound: usize,
     pub builds: u64,
     pub builds_failed: u64,
+    /// How long it took until the first tunnel of its own stood.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_tunnel_ms: Option<u64>,
 
     pub transit_tunnels: usize,
     pub transit_as_gateway: u64,
     pub transit_as_participant: u64,
     pub transit_as_endpoint: u64,
+    pub transit_long_records: u64,
     pub transit_refused: u64,
+    /// Messages carried, by role.
+    pub carried_as_gateway: u64,
+    pub carried_as_participant: u64,
+    pub carried_as_endpoint: u64,
     pub transit_bytes: u64,
     pub transit_bytes_per_s: u64,
 
@@ -65,19 +83,31 @@ impl RouterNumbers {
         let [gateway, participant, endpoint] = status.transit_accepted;
         let [inbound, outbound] = status.exploratory;
         let [builds, builds_failed] = status.builds;
+        let [lookups_found, lookups_not_found] = status.lookups_answered;
         let mut drops = BTreeMap::new();
         for (reason, count) in &status.drops {
             drops.insert(snake_case(&format!("{reason:?}")), *count);
         }
         let mut transit_bytes = 0_u64;
+        let mut carried = [0_u64; 3];
         for relay in &report.relays {
             transit_bytes = transit_bytes.saturating_add(relay.transit_bytes);
+            let by_role = [relay.gateway, relay.participant, relay.endpoint];
+            for (sum, messages) in carried.iter_mut().zip(by_role) {
+                *sum = sum.saturating_add(messages);
+            }
             for (reason, count) in relay_drops(relay) {
                 if count > 0 {
                     *drops.entry(format!("tunnel_{reason}")).or_default() += count;
                 }
             }
         }
+        let [
+            carried_as_gateway,
+            carried_as_participant,
+            carried_as_endpoint,
+        ] = carried;
+        let handshakes = &status.handshakes;
         let waiting_for = waiting_for(report);
         Self {
             uptime_s: report.uptime.as_secs(),
@@ -88,20 +118,32 @@ impl RouterNumbers {
             links: status.links,
             dials: status.dials,
             dials_failed: status.dials_failed,
+            handshakes_dialled: handshakes.dialled,
+            handshakes_accepted: handshakes.accepted,
+            handshakes_dialled_failed: by_name(&handshakes.dialled_failed),
+            handshakes_accepted_failed: by_name(&handshakes.accepted_failed),
             received_bytes: report.received_bytes,
             sent_bytes: report.sent_bytes,
             routers: status.routers,
             floodfills: status.floodfills,
             lease_sets: status.lease_sets,
+            lookups_found,
+            lookups_not_found,
+            lookups_encrypted: status.lookups_encrypted,
             exploratory_inbound: inbound,
             exploratory_outbound: outbound,
             builds,
             builds_failed,
+            first_tunnel_ms: status.first_tunnel_after.map(millis),
             transit_tunnels: status.transit_tunnels,
             transit_as_gateway: gateway,
             transit_as_participant: participant,
             transit_as_endpoint: endpoint,
+            transit_long_records: status.transit_long_records,
             transit_refused: status.transit_refused,
+            carried_as_gateway,
+            carried_as_participant,
+            carried_as_endpoint,
             transit_bytes,
             drops,
             ..Self::default()
@@ -154,6 +196,16 @@ fn relay_drops(relay: &RelayCounters) -> [(&'static str, u64); 7] {
     ]
 }
 
+fn by_name(failures: &BTreeMap<HandshakeFailure, u64>) -> BTreeMap<String, u64> {
+    let named =
+        |(reason, count): (&HandshakeFailure, &u64)| (snake_case(&format!("{reason:?}")), *count);
+    failures.iter().map(named).collect()
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// `QueueFull` as `queue_full`.
 fn snake_case(name: &str) -> String {
     let mut snake = String::new();
@@ -200,6 +252,23 @@ impl fmt::Display for RouterNumbers {
         )?;
         writeln!(
             f,
+            "handshakes  {} as the one who dials, {} as the one who is dialled",
+            self.handshakes_dialled, self.handshakes_accepted
+        )?;
+        for (way, failures) in [
+            ("dialling", &self.handshakes_dialled_failed),
+            ("dialled", &self.handshakes_accepted_failed),
+        ] {
+            for (reason, count) in failures {
+                writeln!(
+                    f,
+                    "  failed    {count:>8} {way}: {}",
+                    reason.replace('_', " ")
+                )?;
+            }
+        }
+        writeln!(
+            f,
             "bytes       {} received ({}/s), {} sent ({}/s)",
             human_bytes(self.received_bytes),
             human_bytes(self.received_bytes_per_s),
@@ -211,6 +280,14 @@ impl fmt::Display for RouterNumbers {
             "netDb       {} routers, {} of them floodfills; {} LeaseSets",
             self.routers, self.floodfills, self.lease_sets
         )?;
+        let answered = self.lookups_found.saturating_add(self.lookups_not_found);
+        if answered > 0 {
+            writeln!(
+                f,
+                "  answered  {answered} look-ups, {} of them encrypted; {} found",
+                self.lookups_encrypted, self.lookups_found
+            )?;
+        }
         write!(
             f,
             "own tunnels {} inbound, {} outbound; {} built, {} failed",
@@ -271,6 +348,8 @@ mod tests {
         report.status.exploratory = [1, 1];
         report.relays[0].dropped_full = 1;
         report.relays[1].dropped_full = 2;
+        report.status.lookups_answered = [3, 4];
+        report.status.lookups_encrypted = 5;
         let numbers = RouterNumbers::of(&report);
         assert!(numbers.ready && numbers.waiting_for.is_none());
         assert_eq!(
@@ -280,11 +359,13 @@ mod tests {
         let text = numbers.to_string();
         assert!(text.contains("1 built, 4 failed (20 % succeed)"), "{text}");
         assert!(text.contains("dropped            3 tunnel full"), "{text}");
+        let lookups = "answered  7 look-ups, 5 of them encrypted; 3 found";
+        assert!(text.contains(lookups), "{text}");
     }
 
     #[test]
     fn reasons_are_words_of_json() {
         assert_eq!(snake_case("QueueFull"), "queue_full");
-        assert_eq!(snake_case("ElGamal"), "el_gamal");
+        assert_eq!(snake_case("NotFloodfill"), "not_floodfill");
     }
 }

@@ -8,7 +8,7 @@
 
 use std::fmt;
 
-use ramson_crypto::{Aes256, CbcJob};
+use ramson_crypto::{Aes256Decryptor, Aes256Encryptor, CbcJob};
 use zeroize::Zeroize;
 
 use super::{IV_LEN, LAYERED_LEN};
@@ -37,19 +37,19 @@ impl fmt::Debug for TunnelKeys {
     }
 }
 
-/// The layer of one hop: its two keys, expanded.
+/// The layer that a hop adds: its two keys, expanded to 480 bytes.
 #[derive(Clone)]
 pub struct HopLayer {
-    iv: Aes256,
-    data: Aes256,
+    iv: Aes256Encryptor,
+    data: Aes256Encryptor,
 }
 
 impl HopLayer {
     /// Expands the keys of a hop.
     pub fn new(keys: &TunnelKeys) -> Self {
         Self {
-            iv: Aes256::new(&keys.iv),
-            data: Aes256::new(&keys.layer),
+            iv: Aes256Encryptor::new(&keys.iv),
+            data: Aes256Encryptor::new(&keys.layer),
         }
     }
 
@@ -79,14 +79,6 @@ impl HopLayer {
             self.iv.encrypt_block(iv);
         }
     }
-
-    /// Takes the layer away again.
-    pub fn remove(&self, message: &mut [u8; LAYERED_LEN]) {
-        let (iv, data) = split(message);
-        self.iv.decrypt_block(iv);
-        self.data.cbc_decrypt(iv, data).expect(WHOLE_BLOCKS);
-        self.iv.decrypt_block(iv);
-    }
 }
 
 impl fmt::Debug for HopLayer {
@@ -95,18 +87,47 @@ impl fmt::Debug for HopLayer {
     }
 }
 
+/// A hop's layer as the tunnel's owner undoes it.
+#[derive(Clone)]
+struct InverseLayer {
+    iv: Aes256Decryptor,
+    data: Aes256Decryptor,
+}
+
+impl InverseLayer {
+    fn new(keys: &TunnelKeys) -> Self {
+        Self {
+            iv: Aes256Decryptor::new(&keys.iv),
+            data: Aes256Decryptor::new(&keys.layer),
+        }
+    }
+
+    fn remove(&self, message: &mut [u8; LAYERED_LEN]) {
+        let (iv, data) = split(message);
+        self.iv.decrypt_block(iv);
+        self.data.cbc_decrypt(iv, data).expect(WHOLE_BLOCKS);
+        self.iv.decrypt_block(iv);
+    }
+}
+
+impl fmt::Debug for InverseLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("InverseLayer(..)")
+    }
+}
+
 /// The layers of all hops of a tunnel that is our own.
 #[derive(Clone, Debug)]
 pub struct TunnelLayers {
     /// In the order of the tunnel, its gateway first.
-    hops: Vec<HopLayer>,
+    hops: Vec<InverseLayer>,
 }
 
 impl TunnelLayers {
     /// Expands the keys of all hops, in the order of the tunnel.
     pub fn new<'a>(keys: impl IntoIterator<Item = &'a TunnelKeys>) -> Self {
         Self {
-            hops: keys.into_iter().map(HopLayer::new).collect(),
+            hops: keys.into_iter().map(InverseLayer::new).collect(),
         }
     }
 

@@ -189,6 +189,11 @@ impl Endpoint {
         &self.stats
     }
 
+    /// Returns how many bytes the pieces of unfinished messages take.
+    pub fn unfinished_bytes(&self) -> usize {
+        self.partial.iter().map(|partial| partial.memory).sum()
+    }
+
     /// Takes a tunnel message without layers, `[IV: 16][data: 1008]`. Whole messages in it share
     /// its memory.
     ///

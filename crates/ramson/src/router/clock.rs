@@ -16,9 +16,6 @@ impl Clock {
     /// This moment: microseconds of a clock that goes on while the machine sleeps, and the calendar
     /// as the router corrects it.
     pub(super) fn now(&self) -> Now {
-        Now {
-            instant: aio::now(),
-            unix: self.0.correct(aio::unix_now()),
-        }
+        self.0.now(aio::now(), aio::unix_now())
     }
 }

@@ -45,15 +45,16 @@ use self::seed::Seed;
 use self::storage::DataFolder;
 
 pub use ramson_router::{
-    DropReason, RelayCounters, RouterConfig, RouterHandle, RouterStatus, TransitLimits,
-    TunnelSettings,
+    DropReason, HandshakeCounters, HandshakeFailure, RelayCounters, RouterConfig, RouterHandle,
+    RouterStatus, TransitLimits, TunnelSettings,
 };
 
 /// How often it is looked at whether the RouterInfo has changed.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
-/// How often the known RouterInfos are stored, the first time earlier.
+/// How often the known RouterInfos are stored.
 const STORE: Duration = Duration::from_secs(5 * 60);
-const FIRST_STORE: Duration = Duration::from_secs(60);
+/// How soon, if there are more by a twentieth: a router that is killed should lose no more.
+const STORE_GROWN: Duration = Duration::from_secs(10);
 
 /// How a router is run.
 #[derive(Debug, Clone)]
@@ -135,7 +136,7 @@ impl RunningRouter {
             requests,
             handle,
         } = router;
-        folder.write_info(&handle.router_info())?;
+        folder.write_info(&handle.router_info());
         let shared = Shared {
             clock: Clock::new(handle.clock()),
             traffic: Arc::default(),
@@ -171,9 +172,13 @@ impl RunningRouter {
             services.push(runtime.spawn(accept).abort_handle());
         }
         // Last: others may come while this is read.
-        let known = folder.read_known()?;
+        let known = folder.read_known();
         if known.damaged > 0 {
-            tracing::warn!(damaged = known.damaged, "some known RouterInfos were lost");
+            tracing::warn!(
+                kept = known.infos.len(),
+                places = known.damaged,
+                "the file of known RouterInfos is damaged: some were lost"
+            );
         }
         let mut seeded = known.infos.len();
         handle.seed(known.infos);
@@ -273,11 +278,16 @@ impl Drop for Threads {
 /// Writes what changed.
 async fn keep_house(folder: Arc<DataFolder>, handle: RouterHandle) {
     let mut written: UnixTime = handle.router_info().published();
-    let mut store = aio::now() + FIRST_STORE;
+    let mut stored = aio::now();
+    let mut stored_count = 0;
     loop {
         tokio::time::sleep(HOUSEKEEPING).await;
-        if store <= aio::now() {
-            store = aio::now() + STORE;
+        let count = handle.status().routers;
+        let grown = count > stored_count + stored_count / 20;
+        let age = aio::now().saturating_since(stored);
+        if age >= STORE || grown && age >= STORE_GROWN {
+            stored = aio::now();
+            stored_count = count;
             handle.store_known_routers();
         }
         let info = handle.router_info();
@@ -286,10 +296,7 @@ async fn keep_house(folder: Arc<DataFolder>, handle: RouterHandle) {
         }
         written = info.published();
         let folder = Arc::clone(&folder);
-        let write = move || folder.write_info(&info);
-        if let Ok(Err(error)) = tokio::task::spawn_blocking(write).await {
-            tracing::error!(%error, "the RouterInfo was not written");
-        }
+        let _ = tokio::task::spawn_blocking(move || folder.write_info(&info)).await;
     }
 }
 

@@ -75,9 +75,7 @@ pub(super) async fn serve(
                 ShellRequest::Store(infos) => {
                     let (folder, stored) = (Arc::clone(&folder), stored.clone());
                     tokio::task::spawn_blocking(move || {
-                        if let Err(error) = folder.write_known(&infos) {
-                            tracing::error!(%error, "the known RouterInfos were not stored");
-                        }
+                        folder.write_known(&infos);
                         stored.send_modify(|times| *times += 1);
                     });
                 }

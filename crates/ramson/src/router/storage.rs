@@ -26,8 +26,8 @@ pub(super) struct DataFolder {
     pub(super) keys: RouterKeys,
     /// Keys the seals of what we wrote ourselves.
     seal_key: Zeroizing<[u8; 32]>,
-    /// One writes at a time.
-    writing: Mutex<()>,
+    /// One writes at a time; whether the last could not.
+    writing: Mutex<bool>,
 }
 
 impl DataFolder {
@@ -51,7 +51,7 @@ impl DataFolder {
             _lock: secret.file,
             keys,
             seal_key,
-            writing: Mutex::new(()),
+            writing: Mutex::default(),
         })
     }
 
@@ -59,38 +59,49 @@ impl DataFolder {
         self.path.join(name)
     }
 
-    /// Writes the RouterInfo that is published now.
-    pub(super) fn write_info(&self, info: &RouterInfo) -> Result<(), RouterError> {
-        self.write("router.info", info.as_bytes())
+    /// Writes the RouterInfo that is published now. When that is not possible, the router goes on
+    /// without, and says so.
+    pub(super) fn write_info(&self, info: &RouterInfo) {
+        self.write("router.info", info.as_bytes());
     }
 
-    /// Reads the RouterInfos that were known; none if there is no file.
-    pub(super) fn read_known(&self) -> Result<Known, RouterError> {
-        let path = self.file("routers.db");
+    /// Reads the RouterInfos that were known; none if there is no file, or none that can be read.
+    pub(super) fn read_known(&self) -> Known {
         let mut bytes = Vec::new();
-        let read = match File::open(&path) {
+        let read = match File::open(self.file("routers.db")) {
             Ok(file) => file.take(known::MAX_LEN).read_to_end(&mut bytes),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Known::default()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Known::default(),
             Err(error) => Err(error),
         };
-        match read {
-            Ok(_) => Ok(known::decode(&bytes, &self.seal_key)),
-            Err(source) => Err(RouterError::File { path, source }),
+        if let Err(error) = read {
+            tracing::warn!(%error, "the RouterInfos that were known cannot be read");
+        }
+        // What was read before an error is as good as ever.
+        known::decode(&bytes, &self.seal_key)
+    }
+
+    /// Writes the RouterInfos that are known; the same as for the own one. None at all are no better
+    /// than those in the file.
+    pub(super) fn write_known(&self, infos: &[Verified<RouterInfo>]) {
+        if !infos.is_empty() {
+            self.write("routers.db", &known::encode(infos.iter(), &self.seal_key));
         }
     }
 
-    /// Writes the RouterInfos that are known. None at all are no better than those in the file.
-    pub(super) fn write_known(&self, infos: &[Verified<RouterInfo>]) -> Result<(), RouterError> {
-        if infos.is_empty() {
-            return Ok(());
+    fn write(&self, name: &str, bytes: &[u8]) {
+        let mut failing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        match write_aside(&self.file(name), bytes) {
+            Ok(()) if !*failing => {}
+            Ok(()) => tracing::info!("the router's files can be written again"),
+            // One line for a disk that is full for days.
+            Err(error) if !*failing => {
+                tracing::error!(%error, "the router's files cannot be written; it goes on without");
+                *failing = true;
+                return;
+            }
+            Err(_) => return,
         }
-        self.write("routers.db", &known::encode(infos.iter(), &self.seal_key))
-    }
-
-    fn write(&self, name: &str, bytes: &[u8]) -> Result<(), RouterError> {
-        let _alone = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        let path = self.file(name);
-        write_aside(&path, bytes).map_err(|source| RouterError::File { path, source })
+        *failing = false;
     }
 }
 
@@ -104,12 +115,18 @@ pub(super) fn write_aside(path: &Path, bytes: &[u8]) -> io::Result<()> {
     options.write(true).create(true).truncate(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(&aside)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    std::fs::rename(&aside, path)?;
-    keys::sync_folder(path);
-    Ok(())
+    let written = (|| {
+        let mut file = options.open(&aside)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        std::fs::rename(&aside, path)
+    })();
+    match written {
+        Ok(()) => keys::sync_folder(path),
+        // On a full disk, half a file would only take the place of another.
+        Err(_) => drop(std::fs::remove_file(&aside)),
+    }
+    written
 }
 
 /// `[magic: 16][signing seed: 32][encryption key: 32][NTCP2 static key: 32][NTCP2 i: 16]
@@ -167,11 +184,11 @@ mod tests {
         let path = temp.path().join("a/b");
         let folder = DataFolder::open(&path).unwrap();
         let hash = folder.keys.identity().hash();
-        assert_eq!(folder.read_known().unwrap().infos, []);
+        assert_eq!(folder.read_known().infos, []);
         let mut random = Random::from_seed([4; 32]);
         let infos = [router_info(&mut random), router_info(&mut random)];
-        folder.write_known(&infos).unwrap();
-        folder.write_known(&[]).unwrap();
+        folder.write_known(&infos);
+        folder.write_known(&[]);
 
         // Somebody uses it.
         let second = DataFolder::open(&path);
@@ -183,8 +200,77 @@ mod tests {
 
         let folder = DataFolder::open(&path).unwrap();
         assert_eq!(folder.keys.identity().hash(), hash);
-        let known = folder.read_known().unwrap();
+        let known = folder.read_known();
         assert_eq!((known.infos, known.foreign), (infos.to_vec(), 0));
+    }
+
+    #[test]
+    fn what_cannot_be_written_leaves_what_is_there_and_nothing_half() {
+        let temp = tempfile::tempdir().unwrap();
+        let folder = DataFolder::open(temp.path()).unwrap();
+        let mut random = Random::from_seed([6; 32]);
+        let infos = [router_info(&mut random), router_info(&mut random)];
+        folder.write_known(&infos);
+        // Nothing can be renamed over a folder.
+        std::fs::create_dir(temp.path().join("router.info")).unwrap();
+        folder.write_info(&infos[0]);
+        assert!(*folder.writing.lock().unwrap());
+        assert!(!temp.path().join(".router.info.new").exists());
+        assert_eq!(folder.read_known().infos, infos);
+        std::fs::remove_dir(temp.path().join("router.info")).unwrap();
+        folder.write_info(&infos[0]);
+        assert!(!*folder.writing.lock().unwrap());
+        // And a folder holds no RouterInfos.
+        std::fs::remove_file(temp.path().join("routers.db")).unwrap();
+        std::fs::create_dir(temp.path().join("routers.db")).unwrap();
+        assert_eq!(folder.read_known().infos, []);
+    }
+
+    /// Whatever became of the file: what still has its seal or its signature is there.
+    #[test]
+    fn a_damaged_file_keeps_what_verifies() {
+        let temp = tempfile::tempdir().unwrap();
+        let folder = DataFolder::open(temp.path()).unwrap();
+        let mut random = Random::from_seed([7; 32]);
+        let infos: Vec<_> = (0..40).map(|_| router_info(&mut random)).collect();
+        folder.write_known(&infos);
+        let path = temp.path().join("routers.db");
+        let good = std::fs::read(&path).unwrap();
+        let size = (good.len() - 16) / infos.len();
+
+        // A bit at every thousandth byte, in turns.
+        for from in [17, 333, 666, 999] {
+            let mut bytes = good.clone();
+            bytes
+                .iter_mut()
+                .skip(from)
+                .step_by(1000)
+                .for_each(|byte| *byte ^= 4);
+            std::fs::write(&path, &bytes).unwrap();
+            let known = folder.read_known();
+            let hit = bytes.len() / 1000 + 1;
+            assert!(known.infos.len() + hit >= infos.len(), "{from}");
+            assert!(known.infos.iter().all(|info| infos.contains(info)));
+            assert!(known.damaged > 0 || known.foreign > 0);
+        }
+        // Cut off anywhere, and in the middle of it.
+        for len in [0, 1, 15, 16, 17, size, 10 * size + 16, good.len() - 1] {
+            std::fs::write(&path, &good[..len]).unwrap();
+            let whole = len.saturating_sub(16) / size;
+            assert_eq!(folder.read_known().infos, infos[..whole], "{len}");
+        }
+        let hole = [&good[..5 * size], &good[9 * size + 77..]].concat();
+        std::fs::write(&path, hole).unwrap();
+        let known = folder.read_known();
+        assert!((infos.len() - 7..infos.len() - 4).contains(&known.infos.len()));
+        // Something else altogether, with and without the first bytes of such a file.
+        let mut noise = vec![0; 100_000];
+        random.fill(&mut noise);
+        std::fs::write(&path, &noise).unwrap();
+        let known = folder.read_known();
+        assert_eq!((known.infos.len(), known.damaged), (0, 1));
+        std::fs::write(&path, [&good[..3 * size + 16], &noise].concat()).unwrap();
+        assert_eq!(folder.read_known().infos, infos[..3]);
     }
 
     #[test]
@@ -221,10 +307,7 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         let mut random = Random::from_seed([5; 32]);
         let infos: Vec<_> = (0..5000).map(|_| router_info(&mut random)).collect();
-        DataFolder::open(temp.path())
-            .unwrap()
-            .write_known(&infos)
-            .unwrap();
+        DataFolder::open(temp.path()).unwrap().write_known(&infos);
         let began = std::time::Instant::now();
         let router = crate::router::RunningRouter::start(crate::router::RouterSettings {
             config: Default::default(),

@@ -51,30 +51,74 @@ impl ClockWatch {
 impl Core {
     /// A handshake told the peer's clock.
     pub(super) fn clock_sample(&mut self, router: RouterHash, skew_ms: i64) {
+        if skew_ms.abs() <= TOLERATED_MS {
+            self.env_clock.confirm();
+        }
         if let Some(move_ms) = self.clock.sample(router, skew_ms) {
-            let offset = self.env_clock.adjust(move_ms);
-            tracing::warn!(
-                seconds = offset / 1000,
-                "this machine's clock differs from those of other routers; going by theirs: set it right"
-            );
+            let offset_ms = self.env_clock.adjust(move_ms);
+            self.env_clock.confirm();
+            let seconds = offset_ms.unsigned_abs() / 1000;
+            if offset_ms.abs() <= TOLERATED_MS {
+                tracing::info!("this machine's clock agrees with those of other routers again");
+            } else if offset_ms > 0 {
+                tracing::warn!(
+                    seconds,
+                    "this machine's clock is behind those of other routers; going by theirs: set it \
+                     right"
+                );
+            } else {
+                tracing::warn!(
+                    seconds,
+                    "this machine's clock is ahead of those of other routers; going by theirs: set \
+                     it right"
+                );
+            }
             // What was signed by the wrong clock.
             self.resign = true;
         }
     }
 
-    /// A handshake that failed may have told the peer's clock, too.
+    /// A link that failed may have told the peer's clock, too.
     pub(super) fn clock_of_failure(
         &mut self,
         router: Option<RouterHash>,
         why: &CloseReason,
         now: Now,
     ) {
-        if let (Some(router), CloseReason::Handshake(HandshakeError::ClockSkew { theirs })) =
-            (router, why)
+        if let (
+            Some(router),
+            CloseReason::Handshake(HandshakeError::ClockSkew { theirs })
+            | CloseReason::ClockSkew { theirs },
+        ) = (router, why)
         {
             let theirs = i64::try_from(theirs.as_millis()).unwrap_or(i64::MAX);
             let ours = i64::try_from(now.unix.as_millis()).unwrap_or(i64::MAX);
             self.clock_sample(router, theirs.saturating_sub(ours));
+        }
+    }
+
+    /// Tells of a clock that was set while we ran.
+    pub(super) fn watch_clock(&mut self) {
+        let Some(jump) = self.env_clock.take_jump() else {
+            return;
+        };
+        let seconds = jump.by_ms.unsigned_abs() / 1000;
+        if !jump.held {
+            // What was signed by the clock of before.
+            self.resign = true;
+            tracing::info!(seconds, "this machine's clock was set");
+        } else if jump.by_ms > 0 {
+            tracing::warn!(
+                seconds,
+                "this machine's clock was set forward, away from those of other routers; going on \
+                 by theirs"
+            );
+        } else {
+            tracing::warn!(
+                seconds,
+                "this machine's clock was set back, away from those of other routers; going on by \
+                 theirs"
+            );
         }
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use ramson_proto::Now;
 use ramson_proto::garlic::router::{self, GarlicKey};
+use ramson_proto::garlic::seal_with_session_tag;
 use ramson_wire::i2np::{
     DatabaseLookup, DatabaseSearchReply, DatabaseStore, DeliveryStatus, LookupKind,
     ReplyEncryption, StoreEntry, StoreReply,
@@ -35,19 +36,16 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 impl Core {
     /// Somebody wants an entry stored, or answers a look-up of ours.
     pub(super) fn database_store(&mut self, origin: Origin, message: &I2npMessage, now: Now) {
-        if let Origin::Peer(from) = origin
-            && !self.quotas.store(from, now)
-        {
+        let from = origin.neighbour();
+        // An answer to a question of ours comes out of a tunnel of ours.
+        let ours = matches!(origin, Origin::Tunnel(Some(_)));
+        if !ours && !self.quotas.store(from, now) {
             self.drop(DropReason::StoreQuota);
             return;
         }
         let Ok(store) = DatabaseStore::parse(message.body()) else {
             self.drop(DropReason::Malformed);
             return;
-        };
-        let from = match origin {
-            Origin::Peer(from) => Some(from),
-            _ => None,
         };
         let stored = match store.entry {
             StoreEntry::RouterInfo(gzip) => {
@@ -86,7 +84,7 @@ impl Core {
             tracing::debug!(%why, "an entry was not stored");
             self.drop(DropReason::StoreRefused);
         } else if let Some(reply) = store.reply {
-            self.confirm(reply, now);
+            self.confirm(reply, from, now);
         }
     }
 
@@ -100,7 +98,7 @@ impl Core {
     ) -> Stored {
         let router = info.hash();
         let gzip = (flood && self.config.floodfill).then(|| info.to_gzip());
-        let stored = self.netdb.store_router(info, now);
+        let stored = self.netdb.store_router(info, from, now);
         if !matches!(stored, Stored::Refused(_)) {
             self.lookups.found(router, now);
         }
@@ -157,9 +155,9 @@ impl Core {
     }
 
     /// Confirms a store, as far as it asks for it.
-    fn confirm(&mut self, reply: StoreReply, now: Now) {
+    fn confirm(&mut self, reply: StoreReply, from: Option<RouterHash>, now: Now) {
         let token = reply.token.get();
-        if token == NO_ANSWER {
+        if token == NO_ANSWER || !self.may_reach(reply.gateway, from, now) {
             return;
         }
         let mut body = BytesMut::new();
@@ -181,9 +179,7 @@ impl Core {
 
     /// Somebody looks something up with us.
     pub(super) fn database_lookup(&mut self, origin: Origin, message: &I2npMessage, now: Now) {
-        if let Origin::Peer(from) = origin
-            && !self.quotas.lookup(from, now)
-        {
+        if !self.quotas.lookup(origin.neighbour(), now) {
             self.drop(DropReason::LookupQuota);
             return;
         }
@@ -201,10 +197,22 @@ impl Core {
             self.drop(DropReason::NotFloodfill);
             return;
         }
+        if !self.may_reach(lookup.from, origin.neighbour(), now) {
+            return;
+        }
         let Some(answer) = self.answer(&lookup, own, now) else {
             return;
         };
-        self.send_answer(&lookup, &answer, now);
+        if !self.send_answer(&lookup, &answer, now) {
+            return;
+        }
+        let [found, named] = &mut self.lookups.answered;
+        *match answer.kind() {
+            MessageType::DatabaseStore => found,
+            _ => named,
+        } += 1;
+        let encrypted = origin == Origin::Garlic && lookup.encryption.is_some();
+        self.lookups.answered_encrypted += u64::from(encrypted);
     }
 
     /// What the answer to a look-up is.
@@ -264,13 +272,21 @@ impl Core {
             .ok()
     }
 
-    /// Sends the answer the way the look-up asks for, encrypted if it does.
-    fn send_answer(&mut self, lookup: &DatabaseLookup, answer: &I2npMessage, now: Now) {
+    /// Sends the answer the way the look-up asks for, encrypted if it does; says whether it could
+    /// be made.
+    fn send_answer(&mut self, lookup: &DatabaseLookup, answer: &I2npMessage, now: Now) -> bool {
         let answer = match &lookup.encryption {
             None => answer.clone(),
-            Some(ReplyEncryption::ElGamal { .. }) => {
-                self.drop(DropReason::ElGamal);
-                return;
+            Some(ReplyEncryption::ElGamal { key, tags }) => {
+                // The look-up was read, and those without a tag are not.
+                let Some(tag) = tags.first() else {
+                    return false;
+                };
+                let sealed = seal_with_session_tag(key, tag, answer, &mut self.random);
+                match self.message(MessageType::Garlic, sealed, now) {
+                    Ok(message) => message,
+                    Err(_) => return false,
+                }
             }
             Some(ReplyEncryption::Ratchet { key, tag }) => {
                 let key = GarlicKey {
@@ -282,11 +298,11 @@ impl Core {
                     message: answer.as_ref(),
                 };
                 let Ok(sealed) = router::seal_with_key(&key, &[clove]) else {
-                    return;
+                    return false;
                 };
                 match self.message(MessageType::Garlic, sealed, now) {
                     Ok(message) => message,
-                    Err(_) => return,
+                    Err(_) => return false,
                 }
             }
         };
@@ -296,6 +312,7 @@ impl Core {
                 self.send_to(lookup.from, &answer, now);
             }
         }
+        true
     }
 }
 

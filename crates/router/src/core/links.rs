@@ -10,9 +10,10 @@ use ramson_proto::ntcp2::{CloseReason, Connection, DialConfig, LinkConfig, LinkM
 use ramson_wire::ntcp2::TerminationReason;
 use ramson_wire::{Instant, RouterHash, RouterInfo, Verified};
 
+use super::address::AddressWatch;
 use super::netdb::NetDb;
 use super::own::{OwnRouter, is_public};
-use super::{CoreMessage, ShellRequest};
+use super::{CoreMessage, DropReason, ShellRequest};
 use crate::config::RouterConfig;
 use crate::inbox::Sender;
 use crate::link::{LinkCommand, LinkEnv, LinkId, LinkPart};
@@ -72,7 +73,14 @@ pub(crate) struct Links {
     shell: Sender<ShellRequest>,
     env: LinkEnv,
     random: Random,
+    /// Routers with a link.
     linked: usize,
+    /// Links, of which a router may have several.
+    sockets: usize,
+    dialing: usize,
+    pub(crate) address: AddressWatch,
+    /// Links that were refused because there are enough.
+    pub(crate) refused: u64,
     pub(crate) dials: u64,
     pub(crate) dials_failed: u64,
     swept: Instant,
@@ -92,6 +100,10 @@ impl Links {
             env,
             random,
             linked: 0,
+            sockets: 0,
+            dialing: 0,
+            address: AddressWatch::default(),
+            refused: 0,
             dials: 0,
             dials_failed: 0,
             swept: Instant::ZERO,
@@ -104,10 +116,15 @@ impl Links {
             peer.used = now.instant;
             return Some(peer.handle.clone());
         }
-        if self.peers.len() >= MAX_PEERS {
+        if self.peers.len() >= MAX_PEERS && !self.forget_one() {
             return None;
         }
-        let handle = PeerHandle::new(router, self.core.clone());
+        Some(self.add(router, now))
+    }
+
+    fn add(&mut self, router: RouterHash, now: Now) -> PeerHandle {
+        let drops = self.env.drops().clone();
+        let handle = PeerHandle::new(router, self.core.clone(), drops, self.random.u64());
         let peer = Peer {
             handle: handle.clone(),
             links: Vec::new(),
@@ -117,7 +134,34 @@ impl Links {
             used: now.instant,
         };
         self.peers.insert(router, peer);
-        Some(handle)
+        handle
+    }
+
+    /// Makes room for another router by forgetting the one with whom nothing went on for longest;
+    /// says whether there was one.
+    fn forget_one(&mut self) -> bool {
+        let idle = self.peers.iter().filter(|(_, peer)| peer.is_idle());
+        let oldest = idle.min_by_key(|(_, peer)| peer.used);
+        match oldest.map(|(router, _)| *router) {
+            Some(router) => self.peers.remove(&router).is_some(),
+            None => false,
+        }
+    }
+
+    /// Adds what all links and queues have dropped.
+    pub(crate) fn count_drops(&self, drops: &mut BTreeMap<DropReason, u64>) {
+        let admission = self.env.admission();
+        let stats = admission.stats();
+        let refused = [
+            (DropReason::HandshakesFull, stats.refused_total),
+            (DropReason::HandshakesOfSource, stats.refused_source),
+            (DropReason::HandshakeReplay, stats.refused_replay),
+            (DropReason::LinksFull, self.refused),
+        ];
+        let refused = refused.into_iter().filter(|(_, count)| *count > 0);
+        for (reason, count) in self.env.drops().totals().chain(refused) {
+            *drops.entry(reason).or_default() += count;
+        }
     }
 
     /// Sends a message of the router itself.
@@ -139,6 +183,11 @@ impl Links {
 
     pub(crate) fn linked_count(&self) -> usize {
         self.linked
+    }
+
+    /// Links that came in and have not shaken hands.
+    pub(crate) fn half_open(&self) -> usize {
+        self.env.admission().half_open()
     }
 
     /// Says whether a dial failed lately, so that others are better hops.
@@ -166,11 +215,12 @@ impl Links {
         let Some(info) = netdb.router(&router) else {
             return Wanted::UnknownRouter;
         };
-        let target = if peer.retry_at > now.instant || self.linked >= config.max_links {
-            None
-        } else {
-            target(info, config)
-        };
+        let target =
+            if peer.retry_at > now.instant || self.sockets + self.dialing >= config.max_links {
+                None
+            } else {
+                target(info, config)
+            };
         let Some((address, static_key, iv)) = target else {
             peer.handle.give_up();
             return Wanted::Unreachable;
@@ -195,6 +245,7 @@ impl Links {
             return Wanted::Unreachable;
         }
         self.dials += 1;
+        self.dialing += 1;
         peer.dialing = Some(id);
         Wanted::Coming
     }
@@ -213,17 +264,28 @@ impl Links {
         max_links: usize,
         now: Now,
     ) {
-        let full = self.linked >= max_links;
-        let handle = self.handle(router, now);
-        let peer = self.peers.get_mut(&router);
-        let (Some(handle), Some(peer)) = (handle, peer) else {
-            let _ = commands.post(LinkCommand::Close(TerminationReason::Normal));
+        // Some places are left for those whom we want to reach ourselves.
+        let room = if incoming {
+            max_links - max_links / 4
+        } else {
+            max_links
+        };
+        let full = self.sockets >= room;
+        // Links have a bound of their own: none is refused for want of a queue.
+        let handle = match self.peers.get(&router) {
+            Some(peer) => peer.handle.clone(),
+            None => self.add(router, now),
+        };
+        let Some(peer) = self.peers.get_mut(&router) else {
             return;
         };
+        peer.used = now.instant;
         if peer.dialing == Some(id) {
             peer.dialing = None;
+            self.dialing = self.dialing.saturating_sub(1);
         }
         if full && peer.links.is_empty() {
+            self.refused += 1;
             let _ = commands.post(LinkCommand::Close(TerminationReason::Normal));
             return;
         }
@@ -250,7 +312,8 @@ impl Links {
         } else {
             peer.links.push(link);
         }
-        while peer.links.len() > MAX_LINKS_OF_ONE {
+        let most = if full { 1 } else { MAX_LINKS_OF_ONE };
+        while peer.links.len() > most {
             let old = peer.links.remove(0);
             let _ = old
                 .commands
@@ -277,10 +340,13 @@ impl Links {
             let link = peer.links.remove(at);
             let handle = peer.handle.clone();
             let brief = now.instant.saturating_since(link.since) < BRIEF;
+            if !link.incoming {
+                self.address.ended(router, brief, why, now);
+            }
             let wanted = if !peer.links.is_empty() {
                 peer.attach(handle);
                 false
-            } else if brief && !link.incoming {
+            } else if brief && !link.incoming && !matches!(why, CloseReason::Local(_)) {
                 // It has no room for us, most likely, or does not like us.
                 handle.detach(id);
                 peer.back_off(&mut self.random, now);
@@ -294,8 +360,8 @@ impl Links {
         }
         if peer.dialing == Some(id) {
             peer.dialing = None;
+            self.dialing = self.dialing.saturating_sub(1);
             self.dials_failed += 1;
-            tracing::debug!(?why, "dial failed");
             peer.back_off(&mut self.random, now);
         }
         false
@@ -304,6 +370,7 @@ impl Links {
     fn count(&mut self) {
         let linked = self.peers.values().filter(|peer| !peer.links.is_empty());
         self.linked = linked.count();
+        self.sockets = self.peers.values().map(|peer| peer.links.len()).sum();
     }
 
     /// Says whether messages wait for a router without a link.
@@ -343,17 +410,20 @@ impl Links {
             return;
         }
         self.swept = now.instant;
-        self.peers.retain(|_, peer| {
-            !peer.links.is_empty()
-                || peer.dialing.is_some()
-                || !peer.handle.is_empty()
-                || peer.handle.is_shared()
-                || now.instant.saturating_since(peer.used) < FORGET
-        });
+        self.peers
+            .retain(|_, peer| !peer.is_idle() || now.instant.saturating_since(peer.used) < FORGET);
     }
 }
 
 impl Peer {
+    /// Says whether nobody misses it when it is forgotten.
+    fn is_idle(&self) -> bool {
+        self.links.is_empty()
+            && self.dialing.is_none()
+            && self.handle.is_empty()
+            && !self.handle.is_shared()
+    }
+
     /// The next dial has to wait, longer each time; without a link, nothing waits for it.
     fn back_off(&mut self, random: &mut Random, now: Now) {
         self.failures = self.failures.saturating_add(1);
@@ -385,4 +455,20 @@ fn target(info: &RouterInfo, config: &RouterConfig) -> Option<(SocketAddr, [u8; 
         let family = socket.is_ipv4() || config.published.is_some_and(|own| own.is_ipv6());
         (reachable && family).then_some((socket, address.static_key, iv))
     })
+}
+
+/// What tests look at.
+#[cfg(test)]
+impl Links {
+    pub(crate) fn queue(&self, router: &RouterHash) -> Option<&PeerHandle> {
+        self.peers.get(router).map(|peer| &peer.handle)
+    }
+
+    pub(crate) fn check_bounds(&self, config: &RouterConfig) {
+        assert!(self.peers.len() <= MAX_PEERS + config.max_links);
+        assert!(self.sockets + self.dialing <= config.max_links);
+        let dialing = self.peers.values().filter(|peer| peer.dialing.is_some());
+        assert_eq!(self.dialing, dialing.count());
+        assert!(self.peers.values().all(|peer| peer.handle.is_bounded()));
+    }
 }

@@ -6,8 +6,11 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use ramson_proto::Now;
-use ramson_wire::i2np::{DatabaseLookup, DatabaseSearchReply, LookupKind};
-use ramson_wire::{Distance, I2npMessage, Instant, MessageType, RouterHash, RoutingKey, UtcDay};
+use ramson_wire::i2np::{DatabaseLookup, DatabaseSearchReply, LookupKind, ReplyEncryption};
+use ramson_wire::{
+    Distance, I2npMessage, Instant, MessageType, RouterHash, RoutingKey, TunnelDelivery, UtcDay,
+};
+use zeroize::Zeroizing;
 
 use super::{Core, DropReason, Origin};
 use crate::inbox::Sender;
@@ -58,6 +61,10 @@ pub(super) struct Lookups {
     explore_at: Instant,
     pub(super) succeeded: u64,
     pub(super) failed: u64,
+    /// Look-ups of others: answered with the entry, and with the names of others.
+    pub(super) answered: [u64; 2],
+    /// Encrypted ones among them.
+    pub(super) answered_encrypted: u64,
 }
 
 impl Lookups {
@@ -68,6 +75,8 @@ impl Lookups {
             explore_at: Instant::ZERO,
             succeeded: 0,
             failed: 0,
+            answered: [0; 2],
+            answered_encrypted: 0,
         }
     }
 
@@ -200,17 +209,66 @@ impl Core {
             excluded: asked.iter().copied().collect(),
             encryption: None,
         };
-        let mut body = BytesMut::new();
-        if question.encode(&mut body).is_err() {
-            return;
-        }
+        // A router that is looked for is mostly the next of a tunnel that others wait for: a
+        // neighbour is asked, who learns little by it. What we explore is nobody's business.
+        let direct = question.kind != LookupKind::Exploration && links.is_linked(&floodfill);
         if let Some(lookup) = self.lookups.lookups.get_mut(&key) {
             lookup.asked.insert(floodfill);
             lookup.next_at = now.instant + PATIENCE;
         }
-        if let Ok(message) = self.message(MessageType::DatabaseLookup, body.freeze(), now) {
+        if direct || !self.ask_through_tunnels(floodfill, &question, now) {
+            self.ask_directly(floodfill, &question, now);
+        }
+    }
+
+    fn ask_directly(&mut self, floodfill: RouterHash, question: &DatabaseLookup, now: Now) {
+        let mut body = BytesMut::new();
+        if question.encode(&mut body).is_ok()
+            && let Ok(message) = self.message(MessageType::DatabaseLookup, body.freeze(), now)
+        {
             self.send_to(floodfill, &message, now);
         }
+    }
+
+    /// Asks so that only the floodfill can read it, and nobody knows who asks; says whether there
+    /// were tunnels for it.
+    fn ask_through_tunnels(
+        &mut self,
+        floodfill: RouterHash,
+        question: &DatabaseLookup,
+        now: Now,
+    ) -> bool {
+        let Some(encryption_key) = self
+            .netdb
+            .router(&floodfill)
+            .and_then(|info| info.identity().encryption_key())
+        else {
+            return false;
+        };
+        let (Some(outbound), Some(inbound)) = (self.best_outbound(now), self.best_inbound(now))
+        else {
+            return false;
+        };
+        let (gateway, tunnel) = (inbound.gateway, inbound.gateway_tunnel);
+        let answer = self.answers.expect(&mut self.random, now.instant);
+        let question = DatabaseLookup {
+            from: gateway,
+            tunnel: Some(tunnel),
+            encryption: Some(ReplyEncryption::Ratchet {
+                key: Zeroizing::new(answer.key),
+                tag: answer.tag,
+            }),
+            ..question.clone()
+        };
+        let mut body = BytesMut::new();
+        if question.encode(&mut body).is_err() {
+            return false;
+        }
+        let Ok(message) = self.message(MessageType::DatabaseLookup, body.freeze(), now) else {
+            return false;
+        };
+        let delivery = TunnelDelivery::Router(floodfill);
+        self.seal_through(outbound, delivery, &encryption_key, &message, now)
     }
 
     /// A floodfill does not have what we asked for, and names others.
@@ -261,5 +319,16 @@ impl Core {
         self.lookups.explore_at = now.instant + if few { soon } else { later };
         let key = self.random.bytes();
         self.lookups.start(key, LookupKind::Exploration, now);
+    }
+}
+
+#[cfg(test)]
+impl Lookups {
+    pub(super) fn check_bounds(&self) {
+        assert!(self.lookups.len() <= MAX_LOOKUPS);
+        for lookup in self.lookups.values() {
+            assert!(lookup.asked.len() <= MAX_ASKED && lookup.waiting.len() <= MAX_WAITING);
+            assert!(lookup.named.len() <= 16 * (MAX_ASKED + 1));
+        }
     }
 }

@@ -1,10 +1,14 @@
 //! The control plane: netDb, links, tunnel building, the own RouterInfo. Bulk traffic never comes
 //! here.
 
+mod address;
+mod answers;
 mod clock;
 mod floodfill;
 mod garlic;
+mod handshakes;
 mod links;
+mod load;
 mod lookups;
 mod netdb;
 mod own;
@@ -24,6 +28,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use ramson_crypto::Random;
 use ramson_proto::Now;
 use ramson_proto::ntcp2::{CloseReason, LinkMessage};
+use ramson_proto::tunnel::DuplicateFilter;
 use ramson_proto::tunnel::build::BuildKind;
 use ramson_wire::i2np::TunnelGateway;
 use ramson_wire::ntcp2::TerminationReason;
@@ -32,8 +37,10 @@ use ramson_wire::{
     Verified,
 };
 
+use self::answers::Answers;
 use self::clock::ClockWatch;
 use self::links::{Links, Wanted};
+use self::load::Load;
 use self::lookups::Lookups;
 use self::netdb::NetDb;
 pub(crate) use self::own::OwnRouter;
@@ -41,13 +48,14 @@ use self::publish::Publisher;
 use self::quotas::Quotas;
 use self::transit::Transit;
 use self::tunnels::Tunnels;
+use crate::clock::RouterClock;
 use crate::config::RouterConfig;
 use crate::inbox::{Inbox, Sender};
 use crate::link::{LinkCommand, LinkEnv, LinkId, LinkPart};
 use crate::peer::PeerHandle;
 use crate::relay::{RelayMessage, RelaySenders, seconds_up};
-use crate::router::RouterClock;
 
+pub use self::handshakes::{HandshakeCounters, HandshakeFailure};
 pub use self::lookups::LookupOutcome;
 pub use self::netdb::StoreRefusal;
 pub use self::own::RouterKeys;
@@ -80,8 +88,11 @@ pub(crate) enum CoreMessage {
     /// A link is over; `peer` is whom it was to lead to.
     LinkDown {
         link: LinkId,
+        incoming: bool,
         peer: Option<RouterHash>,
         why: CloseReason,
+        /// What became of its handshake, if it was never up.
+        failure: Option<HandshakeFailure>,
     },
     /// A neighbour told a RouterInfo.
     RouterInfo {
@@ -118,10 +129,15 @@ pub(crate) enum CoreMessage {
         router: RouterHash,
         reply: Sender<LookupOutcome>,
     },
+    /// What a relay has carried for others since it last told, in bytes, and what it dropped, in
+    /// messages.
+    Carried { bytes: u64, dropped: u64 },
     /// Changed limits.
     Limits(crate::TransitLimits),
     /// Refuse new transit.
     Drain,
+    /// End the links there are; those that are needed come back.
+    DropLinks,
     /// End all links.
     Stop,
 }
@@ -152,6 +168,16 @@ pub(crate) enum Origin {
     Tunnel(Option<TunnelId>),
 }
 
+impl Origin {
+    /// The neighbour whose doing it is, as far as that is known.
+    fn neighbour(self) -> Option<RouterHash> {
+        match self {
+            Self::Peer(from) => Some(from),
+            Self::Garlic | Self::Tunnel(_) => None,
+        }
+    }
+}
+
 /// The control plane of one router.
 #[derive(Debug)]
 pub struct Core {
@@ -165,13 +191,20 @@ pub struct Core {
     tunnels: Tunnels,
     lookups: Lookups,
     publisher: Publisher,
+    answers: Answers,
+    garlic_seen: DuplicateFilter,
     quotas: Quotas,
+    load: Load,
     relays: RelaySenders,
     inbox: Inbox<CoreMessage>,
     batch: Vec<CoreMessage>,
     ticked: Instant,
     drops: BTreeMap<DropReason, u64>,
     draining: bool,
+    handshakes: HandshakeCounters,
+    /// When the first snapshot was made.
+    began: Option<Instant>,
+    first_tunnel_after: Option<Duration>,
     clock: ClockWatch,
     env_clock: RouterClock,
     /// The own RouterInfo has to be signed anew.
@@ -204,7 +237,10 @@ impl Core {
             tunnels: Tunnels::new(config.exploratory),
             lookups: Lookups::new(us),
             publisher: Publisher::default(),
+            answers: Answers::default(),
+            garlic_seen: garlic::filter(&mut random),
             quotas: Quotas::default(),
+            load: Load::default(),
             config,
             random,
             own,
@@ -217,6 +253,9 @@ impl Core {
             ticked: Instant::ZERO,
             drops: BTreeMap::new(),
             draining: false,
+            handshakes: HandshakeCounters::default(),
+            began: None,
+            first_tunnel_after: None,
             clock: ClockWatch::default(),
             env_clock: clock,
             resign: false,
@@ -227,6 +266,11 @@ impl Core {
     /// Leaves the waker of the scheduler; says whether there is something to do already.
     pub fn register(&self, waker: &Waker) -> bool {
         self.inbox.register(waker)
+    }
+
+    /// When the RouterInfo that is known of a router was published.
+    pub fn published(&self, router: &RouterHash) -> Option<UnixTime> {
+        self.netdb.router(router).map(|info| info.published())
     }
 
     /// Handles a batch and what is due; returns when it wants to be called again.
@@ -260,6 +304,8 @@ impl Core {
             } => {
                 self.clock_sample(peer.hash(), skew_ms);
                 let router = peer.hash();
+                tracing::debug!(%router, incoming, "link up");
+                self.handshakes.done(incoming);
                 self.netdb.seed_router(peer, now);
                 let max_links = self.config.max_links;
                 self.links
@@ -268,8 +314,26 @@ impl Core {
                     self.relays.post_target(&handle);
                 }
             }
-            CoreMessage::LinkDown { link, peer, why } => {
+            CoreMessage::LinkDown {
+                link,
+                incoming,
+                peer,
+                why,
+                failure,
+            } => {
+                if let Some(failure) = failure {
+                    tracing::debug!(?peer, incoming, ?failure, ?why, "no link");
+                    self.handshakes.failed(incoming, failure);
+                } else {
+                    tracing::debug!(?peer, incoming, ?why, "link down");
+                }
                 self.clock_of_failure(peer, &why, now);
+                if let CloseReason::FrameNotAuthentic
+                | CloseReason::FrameTooShort { .. }
+                | CloseReason::Malformed(_) = why
+                {
+                    self.drop(DropReason::DamagedFrame);
+                }
                 if let Some(router) = peer
                     && self.links.down(router, link, &why, now)
                 {
@@ -277,7 +341,7 @@ impl Core {
                 }
             }
             CoreMessage::RouterInfo { from, info, flood } => {
-                if self.quotas.store(from, now) {
+                if self.quotas.store(Some(from), now) {
                     self.take_router(info, Some(from), flood, now);
                 } else {
                     self.drop(DropReason::StoreQuota);
@@ -299,9 +363,12 @@ impl Core {
             }
             CoreMessage::ToOwnGateway { tunnel, message } => {
                 self.relays
-                    .post(tunnel, RelayMessage::Gateway { tunnel, message });
+                    .post(tunnel, RelayMessage::from_nobody(tunnel, message));
             }
             CoreMessage::Forward { router, message } => {
+                if !self.may_reach(router, None, now) {
+                    return;
+                }
                 if !self.links.send(router, message, now) {
                     self.drop(DropReason::QueueFull);
                 } else if let Some(handle) = self.links.handle(router, now) {
@@ -323,7 +390,9 @@ impl Core {
                 self.config.transit = limits;
                 self.relays.post_rate(limits.rate_bytes_per_s);
             }
+            CoreMessage::Carried { bytes, dropped } => self.load.carried(bytes, dropped),
             CoreMessage::Drain => self.draining = true,
+            CoreMessage::DropLinks => self.links.close_all(TerminationReason::Normal),
             CoreMessage::Stop => self.links.close_all(TerminationReason::Shutdown),
         }
     }
@@ -362,7 +431,7 @@ impl Core {
 
     fn tick(&mut self, now: Now) {
         if self.own.resign_at() <= now.instant || std::mem::take(&mut self.resign) {
-            match self.own.resign(&self.config, now) {
+            match self.own.resign(&self.config, self.load.congestion(), now) {
                 Ok(()) => {
                     *self.local.lock().unwrap_or_else(|it| it.into_inner()) =
                         self.own.local().clone();
@@ -372,6 +441,8 @@ impl Core {
                 Err(error) => tracing::error!(%error, "cannot sign the own RouterInfo"),
             }
         }
+        self.watch_load(now);
+        self.watch_clock();
         self.netdb.sweep(now);
         self.links.sweep(now);
         self.quotas.sweep(now);
@@ -379,6 +450,19 @@ impl Core {
         self.look_up(now);
         self.build_tunnels(now);
         self.report(now);
+    }
+
+    /// Says whether a neighbour may have us speak with this router, which costs much if we know
+    /// nothing of it.
+    fn may_reach(&mut self, router: RouterHash, from: Option<RouterHash>, now: Now) -> bool {
+        let known = router == self.own.hash()
+            || self.links.is_linked(&router)
+            || self.netdb.router(&router).is_some()
+            || self.quotas.unknown(from, now);
+        if !known {
+            self.drop(DropReason::UnknownRouterQuota);
+        }
+        known
     }
 
     /// Messages wait for this router.
@@ -424,7 +508,7 @@ impl Core {
             message.encode_long(&mut long);
             let message = long.freeze();
             self.relays
-                .post(tunnel, RelayMessage::Gateway { tunnel, message });
+                .post(tunnel, RelayMessage::from_nobody(tunnel, message));
             return;
         }
         let mut body = BytesMut::with_capacity(TunnelGateway::HEADER_LEN + message.long_len());
@@ -450,5 +534,25 @@ impl Core {
     fn drop(&mut self, reason: DropReason) {
         tracing::debug!(?reason, "dropped");
         *self.drops.entry(reason).or_default() += 1;
+    }
+}
+
+/// What tests look at.
+#[cfg(test)]
+impl Core {
+    pub(crate) fn links(&self) -> &Links {
+        &self.links
+    }
+
+    pub(crate) fn netdb(&self) -> &NetDb {
+        &self.netdb
+    }
+
+    /// Asserts that no table holds more than it may.
+    pub(crate) fn check_bounds(&self, config: &RouterConfig) {
+        assert!(self.inbox.len() <= INBOX);
+        self.links.check_bounds(config);
+        self.quotas.check_bounds();
+        self.lookups.check_bounds();
     }
 }

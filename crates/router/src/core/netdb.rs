@@ -20,6 +20,10 @@ const FORGET_AGE: Duration = Duration::from_secs(27 * 60 * 60);
 /// Fewer than this are never forgotten for their age.
 const KEEP: usize = 90;
 
+/// What one neighbour has told may take this part of the places for routers. What nobody knows who
+/// told is one neighbour.
+const TELLERS_PART: usize = 8;
+
 /// What became of something to store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stored {
@@ -62,11 +66,24 @@ pub enum StoreRefusal {
     Key,
 }
 
+/// A RouterInfo, and who told it.
+#[derive(Debug)]
+struct RouterEntry {
+    info: Verified<RouterInfo>,
+    /// None: itself, our own disk or a seed, for which there is no limit but the whole.
+    teller: Option<Teller>,
+}
+
+/// Who told us of a router; nobody is who spoke out of a tunnel.
+type Teller = Option<RouterHash>;
+
 /// A LeaseSet, with when we need it no longer.
 #[derive(Debug)]
 struct LeaseSetEntry {
     lease_set: Verified<StoredLeaseSet>,
     expires: UnixTime,
+    /// How far its key is from us on the day of [`NetDb::day`].
+    distance: Distance,
     /// It was published to us, so that we return it to others.
     published_to_us: bool,
 }
@@ -78,11 +95,16 @@ pub(crate) struct NetDb {
     network_id: u8,
     max_routers: usize,
     max_lease_sets: usize,
-    routers: BTreeMap<RouterHash, Verified<RouterInfo>>,
+    routers: BTreeMap<RouterHash, RouterEntry>,
     /// The oldest first.
     by_age: BTreeSet<(UnixTime, RouterHash)>,
+    /// What each has told, the oldest first.
+    told: BTreeMap<Teller, BTreeSet<(UnixTime, RouterHash)>>,
     floodfills: BTreeSet<RouterHash>,
     lease_sets: BTreeMap<[u8; 32], LeaseSetEntry>,
+    by_distance: BTreeSet<(Distance, [u8; 32])>,
+    /// The day of the distances.
+    day: Option<UtcDay>,
     swept: Instant,
 }
 
@@ -100,18 +122,21 @@ impl NetDb {
             max_lease_sets,
             routers: BTreeMap::new(),
             by_age: BTreeSet::new(),
+            told: BTreeMap::new(),
             floodfills: BTreeSet::new(),
             lease_sets: BTreeMap::new(),
+            by_distance: BTreeSet::new(),
+            day: None,
             swept: Instant::ZERO,
         }
     }
 
     pub(crate) fn router(&self, hash: &RouterHash) -> Option<&Verified<RouterInfo>> {
-        self.routers.get(hash)
+        self.routers.get(hash).map(|entry| &entry.info)
     }
 
     pub(crate) fn routers(&self) -> impl Iterator<Item = (&RouterHash, &Verified<RouterInfo>)> {
-        self.routers.iter()
+        self.routers.iter().map(|(hash, entry)| (hash, &entry.info))
     }
 
     pub(crate) fn router_count(&self) -> usize {
@@ -126,20 +151,30 @@ impl NetDb {
         self.lease_sets.len()
     }
 
-    /// Takes a RouterInfo from the network.
-    pub(crate) fn store_router(&mut self, info: Verified<RouterInfo>, now: Now) -> Stored {
-        self.store(info, [MAX_AGE, MAX_AHEAD], now)
+    /// Takes a RouterInfo from the network; `teller` is the neighbour it came from.
+    ///
+    /// A neighbour that floods us with routers displaces only what it told itself.
+    pub(crate) fn store_router(
+        &mut self,
+        info: Verified<RouterInfo>,
+        teller: Option<RouterHash>,
+        now: Now,
+    ) -> Stored {
+        // Who tells of itself has a link with us, and of those there are only so many.
+        let teller = (teller != Some(info.hash())).then_some(teller);
+        self.store(info, teller, [MAX_AGE, MAX_AHEAD], now)
     }
 
     /// Takes a RouterInfo from our own disk, a seed or its own router. It may be from the future: if
     /// our clock is behind, these are whom we learn the time of.
     pub(crate) fn seed_router(&mut self, info: Verified<RouterInfo>, now: Now) -> Stored {
-        self.store(info, [MAX_SEED_AGE; 2], now)
+        self.store(info, None, [MAX_SEED_AGE; 2], now)
     }
 
     fn store(
         &mut self,
         info: Verified<RouterInfo>,
+        teller: Option<Teller>,
         [max_age, max_ahead]: [Duration; 2],
         now: Now,
     ) -> Stored {
@@ -157,19 +192,14 @@ impl NetDb {
             return Stored::Refused(StoreRefusal::Future);
         }
         let known = self.routers.get(&hash);
-        if known.is_some_and(|known| known.published() >= info.published()) {
+        if known.is_some_and(|known| known.info.published() >= info.published()) {
             return Stored::Old;
         }
         let new = known.is_none();
-        if new && self.routers.len() >= self.max_routers {
-            // The oldest makes room, unless this one is older.
-            let Some((age, oldest)) = self.by_age.first().copied() else {
-                return Stored::Refused(StoreRefusal::Full);
-            };
-            if age >= info.published() {
-                return Stored::Refused(StoreRefusal::Full);
-            }
-            self.forget_router(&oldest);
+        // What is known is known, whoever tells of it again.
+        let teller = known.map_or(teller, |known| known.teller.filter(|_| teller.is_some()));
+        if new && !self.make_room(&info, teller) {
+            return Stored::Refused(StoreRefusal::Full);
         }
         let capabilities = info.capabilities();
         let reachable = info
@@ -180,18 +210,57 @@ impl NetDb {
         } else {
             self.floodfills.remove(&hash);
         }
-        self.by_age.insert((info.published(), hash));
-        if let Some(old) = self.routers.insert(hash, info) {
-            self.by_age.remove(&(old.published(), hash));
+        self.forget_place(&hash);
+        let place = (info.published(), hash);
+        self.by_age.insert(place);
+        if let Some(teller) = teller {
+            self.told.entry(teller).or_default().insert(place);
         }
+        self.routers.insert(hash, RouterEntry { info, teller });
         if new { Stored::New } else { Stored::Newer }
     }
 
-    fn forget_router(&mut self, hash: &RouterHash) {
-        if let Some(old) = self.routers.remove(hash) {
-            self.by_age.remove(&(old.published(), *hash));
+    /// Forgets another router for a new one if need be: the oldest of those that the same neighbour
+    /// told once it told too many, the oldest of all when there are too many. Says whether there is
+    /// room now; for one that is older than those there is none.
+    fn make_room(&mut self, info: &RouterInfo, teller: Option<Teller>) -> bool {
+        let most = (self.max_routers / TELLERS_PART).max(1);
+        let told = teller.and_then(|teller| self.told.get(&teller));
+        let oldest = match told.filter(|told| told.len() >= most) {
+            Some(told) => told.first(),
+            None if self.routers.len() >= self.max_routers => self.by_age.first(),
+            None => return true,
+        };
+        match oldest.copied() {
+            Some((age, oldest)) if age < info.published() => {
+                self.forget_router(&oldest);
+                true
+            }
+            _ => false,
         }
+    }
+
+    fn forget_router(&mut self, hash: &RouterHash) {
+        self.forget_place(hash);
+        self.routers.remove(hash);
         self.floodfills.remove(hash);
+    }
+
+    /// Takes a router out of what is sorted by age.
+    fn forget_place(&mut self, hash: &RouterHash) {
+        let Some(entry) = self.routers.get(hash) else {
+            return;
+        };
+        let place = (entry.info.published(), *hash);
+        self.by_age.remove(&place);
+        if let Some(teller) = entry.teller
+            && let Some(told) = self.told.get_mut(&teller)
+        {
+            told.remove(&place);
+            if told.is_empty() {
+                self.told.remove(&teller);
+            }
+        }
     }
 
     /// Takes a LeaseSet whose signature holds.
@@ -214,16 +283,39 @@ impl NetDb {
             return Stored::Old;
         }
         let new = known.is_none();
+        self.measure(UtcDay::of(now.unix));
+        let distance = RoutingKey::new(&key, UtcDay::of(now.unix)).distance(&self.us);
         if new && self.lease_sets.len() >= self.max_lease_sets {
-            return Stored::Refused(StoreRefusal::Full);
+            // The farthest makes room: who wants it asks others before us.
+            match self.by_distance.last().copied() {
+                Some((farthest, far)) if farthest > distance => {
+                    self.by_distance.remove(&(farthest, far));
+                    self.lease_sets.remove(&far);
+                }
+                _ => return Stored::Refused(StoreRefusal::Full),
+            }
         }
         let entry = LeaseSetEntry {
             lease_set,
             expires,
+            distance,
             published_to_us,
         };
+        self.by_distance.insert((distance, key));
         self.lease_sets.insert(key, entry);
         if new { Stored::New } else { Stored::Newer }
+    }
+
+    /// Distances are others each day.
+    fn measure(&mut self, day: UtcDay) {
+        if self.day.replace(day) == Some(day) {
+            return;
+        }
+        self.by_distance.clear();
+        for (key, entry) in &mut self.lease_sets {
+            entry.distance = RoutingKey::new(key, day).distance(&self.us);
+            self.by_distance.insert((entry.distance, *key));
+        }
     }
 
     /// The LeaseSet under this key, if others may have it.
@@ -267,7 +359,14 @@ impl NetDb {
             return;
         }
         self.swept = now.instant;
-        self.lease_sets.retain(|_, entry| entry.expires > now.unix);
+        let by_distance = &mut self.by_distance;
+        self.lease_sets.retain(|key, entry| {
+            let keep = entry.expires > now.unix;
+            if !keep {
+                by_distance.remove(&(entry.distance, *key));
+            }
+            keep
+        });
         while self.routers.len() > KEEP
             && let Some((published, oldest)) = self.by_age.first().copied()
             && published + FORGET_AGE <= now.unix
@@ -311,19 +410,24 @@ mod tests {
         NetDb::new(RouterHash([0; 32]), 77, max_routers, 10)
     }
 
+    /// Some neighbour.
+    fn by(n: u8) -> Option<RouterHash> {
+        Some(RouterHash([n; 32]))
+    }
+
     #[test]
     fn the_newer_of_two_is_kept() {
         let mut netdb = netdb(10);
         let (old, new) = (router_info(1, false, at(0)), router_info(1, true, at(5000)));
-        assert_eq!(netdb.store_router(new.clone(), at(6000)), Stored::New);
-        assert_eq!(netdb.store_router(old.clone(), at(6000)), Stored::Old);
+        assert_eq!(netdb.store_router(new.clone(), None, at(6000)), Stored::New);
+        assert_eq!(netdb.store_router(old.clone(), None, at(6000)), Stored::Old);
         assert_eq!(
             netdb.router(&old.hash()).unwrap().published(),
             at(5000).unix
         );
         assert_eq!(netdb.floodfill_count(), 1);
         let newest = router_info(1, false, at(9000));
-        assert_eq!(netdb.store_router(newest, at(9000)), Stored::Newer);
+        assert_eq!(netdb.store_router(newest, None, at(9000)), Stored::Newer);
         assert_eq!((netdb.router_count(), netdb.floodfill_count()), (1, 0));
     }
 
@@ -334,11 +438,11 @@ mod tests {
         let info = router_info(1, false, at(hour));
         let refused = |why| Stored::Refused(why);
         assert_eq!(
-            netdb.store_router(info.clone(), at(hour - 121_000)),
+            netdb.store_router(info.clone(), None, at(hour - 121_000)),
             refused(StoreRefusal::Future)
         );
         assert_eq!(
-            netdb.store_router(info.clone(), at(2 * hour + 1)),
+            netdb.store_router(info.clone(), None, at(2 * hour + 1)),
             refused(StoreRefusal::TooOld)
         );
         assert_eq!(
@@ -352,12 +456,12 @@ mod tests {
         );
         let mut other = NetDb::new(RouterHash([0; 32]), 78, 10, 10);
         assert_eq!(
-            other.store_router(info.clone(), at(hour)),
+            other.store_router(info.clone(), None, at(hour)),
             refused(StoreRefusal::Network)
         );
         let mut own = NetDb::new(info.hash(), 77, 10, 10);
         assert_eq!(
-            own.store_router(info, at(hour)),
+            own.store_router(info, None, at(hour)),
             refused(StoreRefusal::Ourselves)
         );
     }
@@ -367,15 +471,15 @@ mod tests {
         let mut netdb = netdb(3);
         for seed in 1..=3 {
             let info = router_info(seed, true, at(u64::from(seed) * 1000));
-            assert_eq!(netdb.store_router(info, at(5000)), Stored::New);
+            assert_eq!(netdb.store_router(info, by(seed), at(5000)), Stored::New);
         }
         let older = router_info(4, true, at(500));
         assert_eq!(
-            netdb.store_router(older, at(5000)),
+            netdb.store_router(older, by(4), at(5000)),
             Stored::Refused(StoreRefusal::Full)
         );
         let newer = router_info(5, true, at(5000));
-        assert_eq!(netdb.store_router(newer, at(5000)), Stored::New);
+        assert_eq!(netdb.store_router(newer, by(5), at(5000)), Stored::New);
         let first = router_info(1, true, at(1000)).hash();
         assert!(netdb.router(&first).is_none());
         assert_eq!((netdb.router_count(), netdb.floodfill_count()), (3, 3));
@@ -385,7 +489,7 @@ mod tests {
     fn the_closest_come_in_order_and_without_the_excluded() {
         let mut netdb = netdb(100);
         for seed in 1..=40 {
-            netdb.store_router(router_info(seed, seed % 2 == 0, at(0)), at(0));
+            netdb.store_router(router_info(seed, seed % 2 == 0, at(0)), by(seed), at(0));
         }
         let (key, day) = ([9; 32], at(0).unix);
         let target = RoutingKey::new(&key, UtcDay::of(day));
@@ -401,10 +505,43 @@ mod tests {
     }
 
     #[test]
+    fn a_neighbour_that_tells_of_many_displaces_only_what_it_told() {
+        let mut netdb = netdb(80);
+        for seed in 1..=8 {
+            netdb.store_router(router_info(seed, false, at(0)), by(200), at(0));
+        }
+        let own = router_info(9, false, at(0));
+        netdb.seed_router(own.clone(), at(0));
+        for seed in 10..=200 {
+            let info = router_info(seed, true, at(u64::from(seed)));
+            assert_eq!(netdb.store_router(info, by(1), at(1000)), Stored::New);
+        }
+        assert_eq!((netdb.router_count(), netdb.floodfill_count()), (19, 10));
+        for seed in 1..=9 {
+            let hash = router_info(seed, false, at(0)).hash();
+            assert!(netdb.router(&hash).is_some(), "{seed}");
+        }
+        // Nor do those whom it tells of anew, nor those who tell of themselves.
+        let newer = router_info(9, false, at(500));
+        assert_eq!(netdb.store_router(newer, by(1), at(1000)), Stored::Newer);
+        let itself = router_info(201, false, at(600));
+        let teller = Some(itself.hash());
+        assert_eq!(netdb.store_router(itself, teller, at(1000)), Stored::New);
+        assert_eq!(netdb.told.get(&by(1)).map(BTreeSet::len), Some(10));
+        // What is older than all that it told has no place.
+        let old = router_info(202, false, at(1));
+        let full = Stored::Refused(StoreRefusal::Full);
+        assert_eq!(netdb.store_router(old, by(1), at(1000)), full);
+        let places: usize = netdb.told.values().map(BTreeSet::len).sum();
+        assert_eq!((places, netdb.by_age.len()), (18, netdb.router_count()));
+    }
+
+    #[test]
     fn old_routers_are_forgotten_while_enough_are_left() {
         let mut netdb = netdb(500);
         for seed in 1..=100 {
-            netdb.store_router(router_info(seed, false, at(u64::from(seed))), at(1000));
+            let info = router_info(seed, false, at(u64::from(seed)));
+            netdb.store_router(info, by(seed), at(1000));
         }
         netdb.sweep(at(28 * 3_600_000));
         assert_eq!(netdb.router_count(), KEEP);

@@ -9,8 +9,8 @@ use ramson_proto::Now;
 use ramson_proto::ntcp2::LocalRouter;
 use ramson_proto::tunnel::noise::Receiver;
 use ramson_wire::{
-    BandwidthClass, EncodeError, Mapping, Ntcp2Address, RouterHash, RouterIdentity, RouterInfo,
-    RouterInfoBuilder, Verified,
+    BandwidthClass, Congestion, EncodeError, Mapping, Ntcp2Address, RouterHash, RouterIdentity,
+    RouterInfo, RouterInfoBuilder, Verified,
 };
 
 use crate::config::RouterConfig;
@@ -73,7 +73,7 @@ impl OwnRouter {
         now: Now,
     ) -> Result<Self, EncodeError> {
         let identity = keys.identity();
-        let local = Arc::new(sign(&keys, &identity, config, now)?);
+        let local = Arc::new(sign(&keys, &identity, config, None, now)?);
         Ok(Self {
             hash: identity.hash(),
             receiver: Receiver::new(keys.encryption.clone()),
@@ -108,8 +108,13 @@ impl OwnRouter {
     }
 
     /// Signs it with the present time.
-    pub(crate) fn resign(&mut self, config: &RouterConfig, now: Now) -> Result<(), EncodeError> {
-        self.local = Arc::new(sign(&self.keys, &self.identity, config, now)?);
+    pub(crate) fn resign(
+        &mut self,
+        config: &RouterConfig,
+        congestion: Option<Congestion>,
+        now: Now,
+    ) -> Result<(), EncodeError> {
+        self.local = Arc::new(sign(&self.keys, &self.identity, config, congestion, now)?);
         self.signed = now;
         Ok(())
     }
@@ -119,6 +124,7 @@ fn sign(
     keys: &RouterKeys,
     identity: &RouterIdentity,
     config: &RouterConfig,
+    congestion: Option<Congestion>,
     now: Now,
 ) -> Result<LocalRouter, EncodeError> {
     let published = config.published;
@@ -137,6 +143,7 @@ fn sign(
     let rate = u32::try_from(config.bandwidth_bytes_per_s / 1000).unwrap_or(u32::MAX);
     letters.push(BandwidthClass::from_kilobytes_per_s(rate).letter());
     letters.push(if config.published.is_some() { 'R' } else { 'U' });
+    letters.extend(congestion.map(Congestion::letter));
     let options = Mapping::from_pairs([
         ("caps", letters),
         ("netId", config.network_id.to_string()),

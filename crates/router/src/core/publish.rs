@@ -1,6 +1,7 @@
 //! Our own RouterInfo goes to the floodfill closest to us (network database, RouterInfo storage to
 //! floodfills).
 
+use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -19,6 +20,10 @@ const MAX_TRIES: usize = 6;
 const PAUSE: Duration = Duration::from_secs(60);
 /// How often the RouterInfo is stored again although it did not change.
 const AGAIN: Duration = Duration::from_secs(20 * 60);
+/// How often it is seen whether a nearer floodfill is known by now, or a new day has begun.
+const LOOK_FOR_NEARER: Duration = Duration::from_secs(10);
+/// Floodfills to which a RouterInfo was offered because they are nearer, before it is due again.
+const MAX_OFFERED: usize = 16;
 
 #[derive(Debug, Default)]
 pub(super) struct Publisher {
@@ -26,6 +31,9 @@ pub(super) struct Publisher {
     at: Instant,
     waiting: Option<(NonZeroU32, Instant)>,
     tried: Vec<RouterHash>,
+    /// All that were tried since the RouterInfo was due, whether they confirmed or not.
+    offered: BTreeSet<RouterHash>,
+    look_at: Instant,
     pub(super) confirmed: u64,
 }
 
@@ -35,6 +43,7 @@ impl Publisher {
         self.at = Instant::ZERO;
         self.waiting = None;
         self.tried.clear();
+        self.offered.clear();
     }
 }
 
@@ -46,9 +55,16 @@ impl Core {
                 return;
             }
             self.publisher.waiting = None;
+            if self.publisher.at > now.instant {
+                // Another one has it.
+                self.publisher.tried.clear();
+            }
         }
-        if self.publisher.at > now.instant {
+        if self.publisher.at > now.instant && !self.is_nearer_known(now) {
             return;
+        }
+        if self.publisher.at <= now.instant && self.publisher.tried.is_empty() {
+            self.publisher.offered.clear();
         }
         if self.publisher.tried.len() >= MAX_TRIES {
             self.publisher.tried.clear();
@@ -85,8 +101,26 @@ impl Core {
             return;
         };
         self.publisher.tried.push(floodfill);
+        self.publisher.offered.insert(floodfill);
         self.publisher.waiting = Some((token, now.instant + CONFIRM));
         self.send_to(floodfill, &message, now);
+    }
+
+    /// Says whether the floodfill that is closest to us now was not told yet: a router that begins
+    /// knows few, others look for it with the closest, and midnight makes others the closest.
+    fn is_nearer_known(&mut self, now: Now) -> bool {
+        let offered = self.publisher.offered.len();
+        if offered == 0 || offered >= MAX_OFFERED || self.publisher.look_at > now.instant {
+            return false;
+        }
+        self.publisher.look_at = now.instant + LOOK_FOR_NEARER;
+        let us = self.own.hash();
+        let links = &self.links;
+        let closest = self
+            .netdb
+            .closest_floodfills(&us.0, now.unix, 1, |router| links.is_failing(router, now));
+        let closest = closest.first();
+        closest.is_some_and(|closest| !self.publisher.offered.contains(closest))
     }
 
     /// Somebody confirms something.

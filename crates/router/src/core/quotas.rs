@@ -21,6 +21,22 @@ const LOOKUPS: Rate = Rate {
     per_s: 20,
     burst: 200,
 };
+/// What a neighbour may have us find out about routers that we do not know: each costs a look-up
+/// and a place among the queues.
+const UNKNOWN: Rate = Rate {
+    per_s: 2,
+    burst: 30,
+};
+/// All that comes out of tunnels together, from nobody knows whom, of each kind.
+const NOBODY: Rate = Rate {
+    per_s: 500,
+    burst: 2000,
+};
+/// And what all of nobody may.
+const NOBODY_UNKNOWN: Rate = Rate {
+    per_s: 20,
+    burst: 200,
+};
 /// Neighbours of whom it is remembered; there are not that many links.
 const MAX_NEIGHBOURS: usize = 8192;
 /// A bucket that was not used for so long is full again.
@@ -71,50 +87,70 @@ struct Neighbour {
     builds: Bucket,
     stores: Bucket,
     lookups: Bucket,
+    unknown: Bucket,
     used: Instant,
 }
 
 /// The quotas of all neighbours.
 #[derive(Debug, Default)]
 pub(crate) struct Quotas {
-    neighbours: BTreeMap<RouterHash, Neighbour>,
+    neighbours: BTreeMap<Option<RouterHash>, Neighbour>,
     swept: Instant,
 }
 
 impl Quotas {
-    /// Says whether the neighbour may have us take part in a tunnel build.
-    pub(crate) fn build(&mut self, from: RouterHash, now: Now) -> bool {
-        let instant = now.instant;
-        self.of(from, instant)
-            .is_some_and(|it| it.builds.take(BUILDS, instant))
+    /// Says whether the neighbour may have us take part in a tunnel build. Nobody is who speaks out
+    /// of a tunnel.
+    pub(crate) fn build(&mut self, from: Option<RouterHash>, now: Now) -> bool {
+        self.take(from, BUILDS, |it| &mut it.builds, now)
     }
 
     /// Says whether the neighbour may have us store something.
-    pub(crate) fn store(&mut self, from: RouterHash, now: Now) -> bool {
-        let instant = now.instant;
-        self.of(from, instant)
-            .is_some_and(|it| it.stores.take(STORES, instant))
+    pub(crate) fn store(&mut self, from: Option<RouterHash>, now: Now) -> bool {
+        self.take(from, STORES, |it| &mut it.stores, now)
     }
 
     /// Says whether the neighbour may have us look something up.
-    pub(crate) fn lookup(&mut self, from: RouterHash, now: Now) -> bool {
-        let instant = now.instant;
-        self.of(from, instant)
-            .is_some_and(|it| it.lookups.take(LOOKUPS, instant))
+    pub(crate) fn lookup(&mut self, from: Option<RouterHash>, now: Now) -> bool {
+        self.take(from, LOOKUPS, |it| &mut it.lookups, now)
     }
 
-    fn of(&mut self, from: RouterHash, now: Instant) -> Option<&mut Neighbour> {
+    /// Says whether the neighbour may have us speak with a router that we do not know.
+    pub(crate) fn unknown(&mut self, from: Option<RouterHash>, now: Now) -> bool {
+        let rate = unknown(from);
+        let instant = now.instant;
+        self.of(from, instant).unknown.take(rate, instant)
+    }
+
+    fn take(
+        &mut self,
+        from: Option<RouterHash>,
+        rate: Rate,
+        bucket: impl Fn(&mut Neighbour) -> &mut Bucket,
+        now: Now,
+    ) -> bool {
+        let rate = if from.is_some() { rate } else { NOBODY };
+        bucket(self.of(from, now.instant)).take(rate, now.instant)
+    }
+
+    fn of(&mut self, from: Option<RouterHash>, now: Instant) -> &mut Neighbour {
         if self.neighbours.len() >= MAX_NEIGHBOURS && !self.neighbours.contains_key(&from) {
-            return None;
+            // Who asked last of all is least likely to be on its way to its limit.
+            let oldest = self.neighbours.iter().min_by_key(|(_, it)| it.used);
+            if let Some(oldest) = oldest.map(|(router, _)| *router) {
+                self.neighbours.remove(&oldest);
+            }
         }
+        let rates = |rate| if from.is_some() { rate } else { NOBODY };
         let neighbour = self.neighbours.entry(from).or_insert_with(|| Neighbour {
-            builds: Bucket::full(BUILDS, now),
-            stores: Bucket::full(STORES, now),
-            lookups: Bucket::full(LOOKUPS, now),
+            builds: Bucket::full(rates(BUILDS), now),
+            stores: Bucket::full(rates(STORES), now),
+            lookups: Bucket::full(rates(LOOKUPS), now),
+            unknown: Bucket::full(unknown(from), now),
             used: now,
         });
         neighbour.used = now;
-        Some(neighbour)
+        neighbour
     }
 
     /// Forgets neighbours who have asked for nothing lately.
@@ -125,6 +161,21 @@ impl Quotas {
         self.swept = now.instant;
         self.neighbours
             .retain(|_, it| now.instant.saturating_since(it.used) < FORGET);
+    }
+}
+
+#[cfg(test)]
+impl Quotas {
+    pub(crate) fn check_bounds(&self) {
+        assert!(self.neighbours.len() <= MAX_NEIGHBOURS);
+    }
+}
+
+fn unknown(from: Option<RouterHash>) -> Rate {
+    if from.is_some() {
+        UNKNOWN
+    } else {
+        NOBODY_UNKNOWN
     }
 }
 
@@ -144,7 +195,7 @@ mod tests {
     #[test]
     fn a_neighbour_that_floods_is_held_to_the_rate_and_others_are_not() {
         let mut quotas = Quotas::default();
-        let (loud, quiet) = (RouterHash([1; 32]), RouterHash([2; 32]));
+        let [loud, quiet] = [1, 2].map(|n| Some(RouterHash([n; 32])));
         let first = (0..1000).filter(|_| quotas.build(loud, at(0))).count();
         assert_eq!(first, 200);
         assert!(quotas.build(quiet, at(0)));
@@ -152,5 +203,31 @@ mod tests {
         assert_eq!(second, 50);
         quotas.sweep(at(200_000));
         assert!(quotas.neighbours.is_empty());
+    }
+
+    #[test]
+    fn what_comes_out_of_tunnels_has_a_rate_of_its_own() {
+        let mut quotas = Quotas::default();
+        let neighbour = Some(RouterHash([1; 32]));
+        let first = (0..5000).filter(|_| quotas.store(None, at(0))).count();
+        assert_eq!(first, 2000);
+        assert!(quotas.store(neighbour, at(0)));
+        let second = (0..5000).filter(|_| quotas.store(None, at(1000))).count();
+        assert_eq!(second, 500);
+        let unknown = (0..100)
+            .filter(|_| quotas.unknown(neighbour, at(0)))
+            .count();
+        assert_eq!(unknown, 30);
+    }
+
+    #[test]
+    fn a_crowd_of_neighbours_does_not_keep_the_next_one_out() {
+        let mut quotas = Quotas::default();
+        for n in 0..20_000_u64 {
+            let mut hash = [0; 32];
+            hash[..8].copy_from_slice(&n.to_be_bytes());
+            assert!(quotas.build(Some(RouterHash(hash)), at(n)));
+        }
+        assert_eq!(quotas.neighbours.len(), MAX_NEIGHBOURS);
     }
 }

@@ -1,6 +1,6 @@
 //! Requests to take part in other routers' tunnels (ECIES-X25519 Tunnel Creation).
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ramson_crypto::Random;
@@ -9,7 +9,7 @@ use ramson_proto::tunnel::build::{BuildKind, HopRequest, NextStep};
 use ramson_proto::tunnel::reassembly::{EndpointKind, ReassemblyLimits};
 use ramson_proto::tunnel::{DuplicateFilter, Endpoint, Gateway, HopLayer};
 use ramson_wire::build::{BuildReply, HopRole, ReplyCode};
-use ramson_wire::{I2npMessage, Mapping, TunnelId};
+use ramson_wire::{I2npMessage, Mapping, RouterHash, TunnelId};
 
 use super::{Core, DropReason, MESSAGE_TTL, Origin};
 use crate::config::TUNNEL_LIFETIME;
@@ -29,25 +29,36 @@ const REPLAY_KEEP: Duration = Duration::from_secs(60 * 60);
 const GATEWAY_BYTES: usize = 64 * 1024;
 /// From this part of the limit of tunnels on, requests are refused at random.
 const CROWDED: f64 = 0.9;
+/// From half of the limit on, one neighbour may have this part of it, so that it cannot keep the
+/// others out.
+const NEIGHBOURS_PART: usize = 8;
+/// But so many in any case.
+const NEIGHBOUR_LEAST: usize = 64;
 
 /// The tunnels of others that go through us.
 #[derive(Debug)]
 pub(super) struct Transit {
-    tunnels: BTreeSet<TunnelId>,
+    /// Each with the neighbour that asked for it, as far as that is known.
+    tunnels: BTreeMap<TunnelId, Option<RouterHash>>,
+    of_neighbours: BTreeMap<RouterHash, usize>,
     replays: DuplicateFilter,
     random: Random,
     /// Inbound gateway, participant, outbound endpoint.
     pub(super) accepted: [u64; 3],
+    /// Those of them with records of 528 bytes.
+    pub(super) long_records: u64,
     pub(super) refused: u64,
 }
 
 impl Transit {
     pub(super) fn new(mut random: Random) -> Self {
         Self {
-            tunnels: BTreeSet::new(),
+            tunnels: BTreeMap::new(),
+            of_neighbours: BTreeMap::new(),
             replays: DuplicateFilter::new(REPLAY_BYTES, REPLAY_KEEP, &mut random),
             random,
             accepted: [0; 3],
+            long_records: 0,
             refused: 0,
         }
     }
@@ -57,17 +68,41 @@ impl Transit {
     }
 
     pub(super) fn expired(&mut self, tunnel: TunnelId) {
-        self.tunnels.remove(&tunnel);
+        if let Some(Some(neighbour)) = self.tunnels.remove(&tunnel)
+            && let Some(count) = self.of_neighbours.get_mut(&neighbour)
+        {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                self.of_neighbours.remove(&neighbour);
+            }
+        }
     }
 
-    /// Says whether one more tunnel is welcome.
-    fn has_room(&mut self, limit: usize) -> bool {
-        let load = self.tunnels.len() as f64 / limit.max(1) as f64;
-        if load >= 1.0 {
-            return false;
+    fn add(&mut self, tunnel: TunnelId, neighbour: Option<RouterHash>) {
+        if self.tunnels.insert(tunnel, neighbour).is_none()
+            && let Some(neighbour) = neighbour
+        {
+            *self.of_neighbours.entry(neighbour).or_default() += 1;
         }
+    }
+
+    /// Says why one more tunnel is not welcome, if it is not.
+    fn refusal(&mut self, neighbour: Option<RouterHash>, limit: usize) -> Option<DropReason> {
+        let count = self.tunnels.len();
+        if count >= limit {
+            return Some(DropReason::TransitFull);
+        }
+        let load = count as f64 / limit as f64;
         let crowd = ((load - CROWDED) / (1.0 - CROWDED)).max(0.0);
-        self.random.below(1000) as f64 >= crowd * 1000.0
+        if (self.random.below(1000) as f64) < crowd * 1000.0 {
+            return Some(DropReason::TransitFull);
+        }
+        let of_one = neighbour.and_then(|neighbour| self.of_neighbours.get(&neighbour));
+        let most = (limit / NEIGHBOURS_PART).max(NEIGHBOUR_LEAST);
+        if count >= limit / 2 && of_one.is_some_and(|of_one| *of_one >= most) {
+            return Some(DropReason::TransitShare);
+        }
+        None
     }
 }
 
@@ -80,9 +115,8 @@ impl Core {
         message: &I2npMessage,
         now: Now,
     ) {
-        if let Origin::Peer(from) = origin
-            && !self.quotas.build(from, now)
-        {
+        let neighbour = origin.neighbour();
+        if !self.quotas.build(neighbour, now) {
             self.drop(DropReason::BuildQuota);
             return;
         }
@@ -117,18 +151,34 @@ impl Core {
             }
         };
         let limit = self.config.transit.tunnels;
-        let known = self.transit.tunnels.contains(&asked.receive_tunnel)
+        let known = self.transit.tunnels.contains_key(&asked.receive_tunnel)
             || self.tunnels.receives(asked.receive_tunnel);
-        let next = self.links.handle(asked.next_hop, now);
-        let code = if opened.is_unsupported()
-            || known
-            || self.draining
-            || !self.transit.has_room(limit)
-            || next.is_none()
-        {
-            ReplyCode::BANDWIDTH
+        self.load.asked();
+        let refusal = if opened.is_unsupported() {
+            Some(DropReason::TransitUnsupported)
+        } else if known {
+            Some(DropReason::TransitId)
+        } else if self.draining {
+            Some(DropReason::TransitDraining)
+        } else if let Some(why) = self.transit.refusal(neighbour, limit) {
+            self.load.refused();
+            Some(why)
+        } else if !self.may_reach(asked.next_hop, neighbour, now) {
+            // Counted already, and not to be answered: the answer would go there.
+            self.transit.refused += 1;
+            return;
         } else {
+            None
+        };
+        let next = match refusal {
+            None => self.links.handle(asked.next_hop, now),
+            Some(_) => None,
+        };
+        let code = if next.is_some() {
             ReplyCode::Accepted
+        } else {
+            self.drop(refusal.unwrap_or(DropReason::TransitNext));
+            ReplyCode::BANDWIDTH
         };
         if let (ReplyCode::Accepted, Some(next)) = (code, next) {
             let layer = HopLayer::new(opened.tunnel_keys());
@@ -166,7 +216,8 @@ impl Core {
                 self.drop(DropReason::QueueFull);
                 return;
             }
-            self.transit.tunnels.insert(tunnel);
+            self.transit.add(tunnel, neighbour);
+            self.transit.long_records += u64::from(kind == BuildKind::Long);
             let [gateway, participant, endpoint] = &mut self.transit.accepted;
             *match asked.role {
                 HopRole::InboundGateway => gateway,
@@ -183,7 +234,9 @@ impl Core {
         let expires = now.unix + MESSAGE_TTL;
         match opened.reply(&reply, expires, &mut self.transit.random) {
             Ok(NextStep::Send { to, message }) => {
-                self.send_to(to, &message, now);
+                if code == ReplyCode::Accepted || self.may_reach(to, neighbour, now) {
+                    self.send_to(to, &message, now);
+                }
             }
             Ok(NextStep::Gateway { tunnel, message }) => {
                 let us = self.own.hash();

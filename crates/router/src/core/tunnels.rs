@@ -52,9 +52,9 @@ enum Way {
 }
 
 #[derive(Debug)]
-struct Inbound {
-    gateway: RouterHash,
-    gateway_tunnel: TunnelId,
+pub(super) struct Inbound {
+    pub(super) gateway: RouterHash,
+    pub(super) gateway_tunnel: TunnelId,
     /// Under which its messages come to us.
     receive: TunnelId,
     hops: Vec<RouterHash>,
@@ -87,6 +87,8 @@ struct Pending {
     /// Of an inbound tunnel, where it ends; of an outbound one, where its answer ends if no tunnel
     /// of ours takes it.
     receive: TunnelId,
+    /// The tunnel of the other direction that carries the request or takes the answer.
+    carrier: Option<TunnelId>,
     deadline: Instant,
     started: Instant,
 }
@@ -232,6 +234,7 @@ impl Core {
             if let Some(pending) = tunnels.pending.remove(&id) {
                 tracing::debug!(way = ?pending.way, hops = pending.hops.len(), "no answer to a tunnel build");
                 tunnels.fail(&pending, std::iter::empty(), now);
+                tunnels.carried(&pending, false);
                 let tunnel = pending.receive;
                 relays.post(tunnel, RelayMessage::Remove { tunnel });
             }
@@ -248,39 +251,41 @@ impl Core {
         let Some(receive) = self.fresh_tunnel_id() else {
             return false;
         };
-        let (path, reply_tunnel) = match way {
+        let (path, reply_tunnel, answer_through) = match way {
             Way::Inbound => (
                 BuildPath::Inbound {
                     us,
                     receive_tunnel: receive,
                 },
                 None,
+                None,
             ),
-            Way::Outbound => {
-                let reply = self
-                    .tunnels
-                    .inbound
-                    .iter()
-                    .filter(|it| it.expires > now.instant + BUILD_TIMEOUT)
-                    .max_by_key(|it| it.tests.passed);
-                match reply {
-                    Some(reply) => (
-                        BuildPath::Outbound {
-                            reply_gateway: reply.gateway,
-                            reply_tunnel: reply.gateway_tunnel,
-                        },
-                        None,
-                    ),
-                    None => (
-                        BuildPath::Outbound {
-                            reply_gateway: us,
-                            reply_tunnel: receive,
-                        },
-                        Some(receive),
-                    ),
-                }
-            }
+            Way::Outbound => match self.best_inbound(now) {
+                Some(reply) => (
+                    BuildPath::Outbound {
+                        reply_gateway: reply.gateway,
+                        reply_tunnel: reply.gateway_tunnel,
+                    },
+                    None,
+                    Some(reply.receive),
+                ),
+                None => (
+                    BuildPath::Outbound {
+                        reply_gateway: us,
+                        reply_tunnel: receive,
+                    },
+                    Some(receive),
+                    None,
+                ),
+            },
         };
+        let through = match way {
+            Way::Inbound => self.best_outbound(now),
+            Way::Outbound => None,
+        };
+        let ask_through = through
+            .and_then(|index| self.tunnels.outbound.get(index))
+            .map(|it| it.first_tunnel);
         let id = self.random.u32();
         let started = PendingBuild::start(&hops, path, id, &mut self.random, now.unix);
         let Ok((build, body)) = started else {
@@ -301,6 +306,7 @@ impl Core {
             way,
             hops,
             receive,
+            carrier: ask_through.or(answer_through),
             deadline: now.instant + BUILD_TIMEOUT,
             started: now.instant,
         };
@@ -317,23 +323,10 @@ impl Core {
         ) else {
             return false;
         };
-        let through = match way {
-            Way::Inbound => self.best_outbound(now),
-            Way::Outbound => None,
-        };
         match (through, encryption_key) {
             (Some(outbound), Some(key)) => {
-                let clove = GarlicClove {
-                    delivery: CloveDelivery::Local,
-                    message: message.as_ref(),
-                };
-                let sealed = router::seal(&key, &[clove], 0, now.unix, &mut self.random);
-                if let Ok(sealed) = sealed
-                    && let Ok(garlic) = self.message(MessageType::Garlic, sealed, now)
-                {
-                    let delivery = TunnelDelivery::Router(first);
-                    self.send_through(outbound, delivery, &garlic, now);
-                }
+                let delivery = TunnelDelivery::Router(first);
+                self.seal_through(outbound, delivery, &key, &message, now);
             }
             _ => {
                 self.send_to(first, &message, now);
@@ -432,6 +425,7 @@ impl Core {
         let Some(pending) = self.tunnels.pending.remove(&id) else {
             return;
         };
+        self.tunnels.carried(&pending, true);
         let keys = match outcome.tunnel {
             Ok(keys) => keys,
             Err(why) => {
@@ -483,14 +477,48 @@ impl Core {
     }
 
     /// The outbound tunnel that is most likely to work.
-    fn best_outbound(&self, now: Now) -> Option<usize> {
+    pub(super) fn best_outbound(&self, now: Now) -> Option<usize> {
         self.tunnels
             .outbound
             .iter()
             .enumerate()
             .filter(|(_, it)| it.expires > now.instant + BUILD_TIMEOUT)
-            .max_by_key(|(_, it)| (it.tests.failed_in_a_row == 0, it.tests.passed))
+            .max_by_key(|(_, it)| it.tests.rank())
             .map(|(index, _)| index)
+    }
+
+    /// The inbound tunnel that is most likely to work.
+    pub(super) fn best_inbound(&self, now: Now) -> Option<&Inbound> {
+        self.tunnels
+            .inbound
+            .iter()
+            .filter(|it| it.expires > now.instant + BUILD_TIMEOUT)
+            .max_by_key(|it| it.tests.rank())
+    }
+
+    /// Sends a message through an outbound tunnel, readable for the router with this key alone;
+    /// says whether it could be encrypted.
+    pub(super) fn seal_through(
+        &mut self,
+        index: usize,
+        delivery: TunnelDelivery,
+        encryption_key: &[u8; 32],
+        message: &I2npMessage,
+        now: Now,
+    ) -> bool {
+        let clove = GarlicClove {
+            delivery: CloveDelivery::Local,
+            message: message.as_ref(),
+        };
+        let sealed = router::seal(encryption_key, &[clove], 0, now.unix, &mut self.random);
+        let Ok(sealed) = sealed else {
+            return false;
+        };
+        let Ok(garlic) = self.message(MessageType::Garlic, sealed, now) else {
+            return false;
+        };
+        self.send_through(index, delivery, &garlic, now);
+        true
     }
 
     /// Sends a message through an outbound tunnel.
@@ -555,6 +583,9 @@ impl Core {
         if self.tunnels.test_at > now.instant {
             return;
         }
+        if self.tunnels.inbound.is_empty() || self.tunnels.outbound.is_empty() {
+            return;
+        }
         self.tunnels.test_at = now.instant + TEST_EVERY;
         let inbound: Vec<(RouterHash, TunnelId, TunnelId)> = self
             .tunnels
@@ -564,9 +595,6 @@ impl Core {
             .collect();
         let outbound = self.tunnels.outbound.len();
         let pairs = inbound.len().max(outbound);
-        if inbound.is_empty() || outbound == 0 {
-            return;
-        }
         self.tunnels.test_round = self.tunnels.test_round.wrapping_add(1);
         let shift = self.tunnels.test_round;
         for pair in 0..pairs {
@@ -588,7 +616,7 @@ impl Core {
                 timestamp: now.unix,
             }
             .encode(&mut body);
-            let Ok(message) = self.message(MessageType::DeliveryStatus, body.freeze(), now) else {
+            let Some(message) = self.for_ourselves(body, now) else {
                 continue;
             };
             let test = Test {
@@ -603,6 +631,19 @@ impl Core {
             };
             self.send_through(index, delivery, &message, now);
         }
+    }
+
+    /// A DeliveryStatus that the hops on its way around cannot read.
+    fn for_ourselves(&mut self, status: BytesMut, now: Now) -> Option<I2npMessage> {
+        let status = self.message(MessageType::DeliveryStatus, status.freeze(), now);
+        let status = status.ok()?;
+        let clove = GarlicClove {
+            delivery: CloveDelivery::Local,
+            message: status.as_ref(),
+        };
+        let key = self.answers.expect(&mut self.random, now.instant);
+        let sealed = router::seal_with_key(&key, &[clove]).ok()?;
+        self.message(MessageType::Garlic, sealed, now).ok()
     }
 
     /// A message came around; says whether it was one of ours.
@@ -721,13 +762,52 @@ impl Tunnels {
             .find(|it| it.first_tunnel == test.outbound)
             .map(|it| &mut it.tests);
         for tests in [inbound, outbound].into_iter().flatten() {
-            if passed {
-                tests.passed += 1;
-                tests.failed_in_a_row = 0;
-            } else {
-                tests.failed_in_a_row += 1;
-            }
+            tests.count(passed);
         }
+    }
+
+    /// What a build tells of the tunnel that carried it: an answer, whatever it says, that it
+    /// works. Silence may be the fault of the new hops, and counts only where no test can tell,
+    /// for want of tunnels the other way: otherwise a dead tunnel would carry builds until its end.
+    fn carried(&mut self, pending: &Pending, answered: bool) {
+        let untested = match pending.way {
+            Way::Inbound => self.inbound.is_empty(),
+            Way::Outbound => self.outbound.is_empty(),
+        };
+        let Some(carrier) = pending.carrier.filter(|_| answered || untested) else {
+            return;
+        };
+        let tests = match pending.way {
+            Way::Inbound => {
+                let mut outbound = self.outbound.iter_mut();
+                let found = outbound.find(|it| it.first_tunnel == carrier);
+                found.map(|it| &mut it.tests)
+            }
+            Way::Outbound => {
+                let mut inbound = self.inbound.iter_mut();
+                let found = inbound.find(|it| it.receive == carrier);
+                found.map(|it| &mut it.tests)
+            }
+        };
+        if let Some(tests) = tests {
+            tests.count(answered);
+        }
+    }
+}
+
+impl Tests {
+    fn count(&mut self, passed: bool) {
+        if passed {
+            self.passed += 1;
+            self.failed_in_a_row = 0;
+        } else {
+            self.failed_in_a_row += 1;
+        }
+    }
+
+    /// The highest is most likely to work.
+    fn rank(&self) -> (bool, u32) {
+        (self.failed_in_a_row == 0, self.passed)
     }
 }
 

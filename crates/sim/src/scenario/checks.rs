@@ -1,6 +1,6 @@
 //! What has to hold all the time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use ramson_router::{DropReason, RouterStatus};
@@ -17,36 +17,63 @@ const PATIENCE: u32 = 20;
 const ONE_WRITE: usize = 128 * 1024;
 /// Steps of one router in a second, above which it runs in a circle.
 const MAX_STEPS: u64 = 20_000;
+/// How long a tunnel of others stays, with what clocks and looks may be off.
+const TRANSIT_LASTS: Duration = Duration::from_secs(640);
+/// How often it is noted how many were accepted.
+const NOTE_EVERY: Duration = Duration::from_secs(10);
 /// What honest routers never give each other cause to count.
 const NEVER: [DropReason; 3] = [
+    DropReason::DamagedFrame,
     DropReason::Malformed,
     DropReason::UnknownType,
-    DropReason::ElGamal,
 ];
 /// Filters of what was seen before err once in so many thousand, or less.
 const FILTER_ERRS: u64 = 5_000;
 
+/// What a scenario lets one expect.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Expected {
+    /// All routers keep to the rules.
+    pub(super) honest: bool,
+    /// All clocks are right.
+    pub(super) good_clocks: bool,
+    /// Nothing happens to the network.
+    pub(super) calm: bool,
+}
+
+/// What is remembered of one router that runs.
+#[derive(Debug, Default)]
+struct Seen {
+    /// For how many looks it has told of more links than there are.
+    ghosts: u32,
+    /// For how many looks it has counted more handshakes than there are.
+    half_open: u32,
+    /// For how many looks it has known an old RouterInfo of a neighbour.
+    outdated: BTreeMap<NodeId, u32>,
+    /// Requests accepted until then.
+    accepted: VecDeque<(Duration, u64)>,
+    /// It had all its tunnels.
+    complete: bool,
+}
+
 /// What was seen so far, and what was wrong with it.
 #[derive(Debug)]
 pub(super) struct Checks {
-    honest: bool,
-    good_clocks: bool,
+    expected: Expected,
     pipe_capacity: usize,
     next: Duration,
-    /// For how many looks a router has told of more links than there are.
-    ghosts: BTreeMap<NodeId, u32>,
+    seen: BTreeMap<NodeId, Seen>,
     steps: u64,
     failures: Vec<String>,
 }
 
 impl Checks {
-    pub(super) fn new(honest: bool, good_clocks: bool, pipe_capacity: usize) -> Self {
+    pub(super) fn new(expected: Expected, pipe_capacity: usize) -> Self {
         Self {
-            honest,
-            good_clocks,
+            expected,
             pipe_capacity,
             next: Duration::ZERO,
-            ghosts: BTreeMap::new(),
+            seen: BTreeMap::new(),
             steps: 0,
             failures: Vec::new(),
         }
@@ -70,16 +97,24 @@ impl Checks {
         let mut found = Vec::new();
         for router in &network.routers {
             let Some(status) = network.world.status(*router) else {
-                self.ghosts.remove(router);
+                self.seen.remove(router);
                 continue;
             };
             self.bounds(network, *router, &status, &mut found);
             self.links(network, *router, &status, &mut found);
-            if self.honest {
+            self.news(network, *router, &mut found);
+            self.tunnels(network, *router, &status, &mut found);
+            if self.expected.honest {
                 self.manners(network, *router, &status, &mut found);
             }
         }
         let stats = network.world.stats();
+        if stats.hostile.wrong_answers > 0 {
+            let count = stats.hostile.wrong_answers;
+            found.push(format!(
+                "{count} requests for tunnels were answered that were seen before or of another time"
+            ));
+        }
         if stats.fullest_pipe > self.pipe_capacity + ONE_WRITE {
             found.push(format!("a pipe holds {} bytes", stats.fullest_pipe));
         }
@@ -141,14 +176,96 @@ impl Checks {
         found: &mut Vec<String>,
     ) {
         let open = network.world.open_links(router);
-        let strikes = self.ghosts.entry(router).or_default();
-        *strikes = if status.links > open { *strikes + 1 } else { 0 };
-        if *strikes >= PATIENCE {
-            let (number, links) = (router.index(), status.links);
+        let half_open = network.world.half_open_links(router);
+        let seen = self.seen.entry(router).or_default();
+        let number = router.index();
+        if strike(&mut seen.ghosts, status.links > open) {
+            let links = status.links;
             found.push(format!(
                 "router {number} counts {links} links, {open} are there"
             ));
         }
+        if strike(&mut seen.half_open, status.half_open > half_open) {
+            let counted = status.half_open;
+            found.push(format!(
+                "router {number} counts {counted} handshakes of others, {half_open} are there"
+            ));
+        }
+    }
+
+    /// Neighbours know what one publishes of oneself.
+    fn news(&mut self, network: &Network, router: NodeId, found: &mut Vec<String>) {
+        let seen = self.seen.entry(router).or_default();
+        let mut outdated = BTreeMap::new();
+        for other in network.world.neighbours(router) {
+            let Some(handle) = network.world.handle(other) else {
+                continue;
+            };
+            let current = handle.router_info().published();
+            let known = network.world.known_since(router, &handle.hash());
+            if known.is_some_and(|known| known < current) {
+                let mut strikes = seen.outdated.get(&other).copied().unwrap_or(0);
+                if strike(&mut strikes, true) {
+                    let [number, other] = [router, other].map(NodeId::index);
+                    found.push(format!(
+                        "router {number} keeps an old RouterInfo of its neighbour {other}"
+                    ));
+                }
+                outdated.insert(other, strikes);
+            }
+        }
+        seen.outdated = outdated;
+    }
+
+    /// Tunnels of others end, and own ones are replaced before they do.
+    fn tunnels(
+        &mut self,
+        network: &Network,
+        router: NodeId,
+        status: &RouterStatus,
+        found: &mut Vec<String>,
+    ) {
+        let now = network.world.now();
+        let seen = self.seen.entry(router).or_default();
+        let number = router.index();
+        let accepted: u64 = status.transit_accepted.iter().sum();
+        if seen
+            .accepted
+            .back()
+            .is_some_and(|(_, last)| accepted < *last)
+        {
+            // It began anew.
+            *seen = Seen::default();
+        }
+        let last = seen.accepted.back();
+        if last.is_none_or(|(at, _)| now.saturating_sub(*at) >= NOTE_EVERY) {
+            seen.accepted.push_back((now, accepted));
+        }
+        while let Some((at, _)) = seen.accepted.get(1)
+            && *at + TRANSIT_LASTS <= now
+        {
+            seen.accepted.pop_front();
+        }
+        if let Some((at, before)) = seen.accepted.front()
+            && *at + TRANSIT_LASTS <= now
+            && status.transit_tunnels as u64 > accepted.saturating_sub(*before)
+        {
+            let (count, of) = (status.transit_tunnels, accepted.saturating_sub(*before));
+            found.push(format!(
+                "router {number} has {count} transit tunnels, of which {of} are not over"
+            ));
+        }
+        let [inbound, outbound] = status.exploratory;
+        let quantity = network
+            .world
+            .config(router)
+            .map_or(0, |config| config.exploratory.quantity);
+        if self.expected.calm && seen.complete && (inbound == 0 || outbound == 0) {
+            found.push(format!(
+                "router {number} has lost its tunnels: {inbound} and {outbound} are left"
+            ));
+        }
+        seen.complete |= inbound >= quantity && outbound >= quantity;
     }
 
     /// Honest routers understand each other.
@@ -167,7 +284,7 @@ impl Checks {
                 ));
             }
         }
-        if self.good_clocks
+        if self.expected.good_clocks
             && let Some(count) = status.drops.get(&DropReason::BuildTime)
         {
             found.push(format!(
@@ -204,4 +321,10 @@ impl Checks {
             }
         }
     }
+}
+
+/// Counts looks in a row at which something was wrong; says whether they are too many.
+fn strike(strikes: &mut u32, wrong: bool) -> bool {
+    *strikes = if wrong { *strikes + 1 } else { 0 };
+    *strikes >= PATIENCE
 }

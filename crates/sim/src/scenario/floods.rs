@@ -15,8 +15,12 @@ const PER_S: u32 = 400;
 /// Connections that a machine begins in a second.
 const DIALS_PER_S: usize = 5;
 
-const ATTACKS: [Attack; 6] = [
+/// Of those that are to be answered: fewer than the quotas let through.
+const REPLAYS_PER_S: u32 = 20;
+
+const ATTACKS: [Attack; 7] = [
     Attack::Builds,
+    Attack::Replays,
     Attack::BadStores,
     Attack::LookUps,
     Attack::Noise,
@@ -58,8 +62,12 @@ impl Script for Floods {
             for (machine, target, attack) in &self.machines {
                 // One link is enough for those who have one.
                 let links = !matches!(attack, Attack::Garbage | Attack::Silence);
+                let per_s = match attack {
+                    Attack::Replays => REPLAYS_PER_S,
+                    _ => PER_S,
+                };
                 if !(links && network.world.hostile_links(*machine) > 0) {
-                    network.world.attack(*machine, *target, *attack, PER_S);
+                    network.world.attack(*machine, *target, *attack, per_s);
                 }
             }
         }

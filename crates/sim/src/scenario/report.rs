@@ -101,21 +101,6 @@ impl Report {
             sums: sums(network),
         }
     }
-
-    /// The command that does the same again.
-    pub fn command(&self) -> String {
-        let Options {
-            scenario,
-            seed,
-            routers,
-            extra_seconds,
-        } = self.options;
-        let mut command = format!("cargo xtask sim {scenario} --seed {seed} --routers {routers}");
-        if extra_seconds > 0 {
-            command.push_str(&format!(" --seconds {extra_seconds}"));
-        }
-        command
-    }
 }
 
 impl fmt::Display for Report {
@@ -155,6 +140,14 @@ impl fmt::Display for Report {
             f,
             "  {keys} key pairs, {agreements} agreements, {signed} signatures, {verified} checked"
         )?;
+        let hostile = &stats.hostile;
+        if hostile.dials > 0 {
+            writeln!(
+                f,
+                "  hostile: {} links of {} dials, {} messages, {} requests answered, {} of them wrongly",
+                hostile.links, hostile.dials, hostile.sent, hostile.answers, hostile.wrong_answers
+            )?;
+        }
         let sums: Vec<String> = self
             .sums
             .iter()
@@ -164,9 +157,6 @@ impl fmt::Display for Report {
         writeln!(f, "  trace {}", self.trace)?;
         for failure in &self.failures {
             writeln!(f, "  FAILED: {failure}")?;
-        }
-        if !self.failures.is_empty() {
-            writeln!(f, "  again: {}", self.command())?;
         }
         Ok(())
     }

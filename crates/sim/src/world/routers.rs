@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use ramson_proto::ntcp2::LocalRouter;
 use ramson_router::{Router, RouterConfig};
-use ramson_wire::{RouterInfo, Verified};
+use ramson_wire::{RouterInfo, UnixTime, Verified};
 
 use super::{
     Kind, LookupOutcome, NodeId, Part, PartId, RelayCounters, RouterHandle, RouterHash,
     RouterStatus, Stage, World,
 };
 use crate::hostile::{Attack, HostileLink};
-use crate::link::Speaker;
+use crate::link::{LinkEnd, Speaker};
 
 impl World {
     /// Starts a machine's router, which knows the routers that run on `seeds`. Says whether it
@@ -175,15 +175,52 @@ impl World {
 
     /// The connections of a machine that are open, by its own view: made or being made.
     pub fn open_links(&self, id: NodeId) -> usize {
-        let parts = self.node(id.0).map(|node| &node.parts);
-        let links = parts.into_iter().flatten().filter(|part| {
+        let links = self.links_of(id);
+        links.filter(|link| link.stage != Stage::Connecting).count()
+    }
+
+    /// The links of a machine's router that came in and have not shaken hands yet.
+    pub fn half_open_links(&self, id: NodeId) -> usize {
+        let links = self.links_of(id);
+        let half_open = links
+            .filter(|link| matches!(&link.speaker, Speaker::Router(link) if link.is_half_open()));
+        half_open.count()
+    }
+
+    /// The machines to which a machine has open connections, once for each.
+    pub fn neighbours(&self, id: NodeId) -> Vec<NodeId> {
+        // Who vanished has left its end of the connection behind.
+        let is_there = |part: PartId| {
             let slot = self.slots.get(part.index as usize);
-            slot.is_some_and(|slot| match &slot.part {
-                Some(Part::Link(link)) => link.stage != Stage::Connecting,
-                _ => false,
-            })
+            slot.is_some_and(|slot| slot.generation == part.generation)
+        };
+        let open = self.links_of(id).filter(|link| {
+            link.stage == Stage::Open
+                && link.peer.is_some_and(is_there)
+                && matches!(link.speaker, Speaker::Router(_))
         });
-        links.count()
+        open.map(|link| NodeId(link.peer_node)).collect()
+    }
+
+    /// When the RouterInfo was published that one router knows of another.
+    pub fn known_since(&self, id: NodeId, other: &RouterHash) -> Option<UnixTime> {
+        let parts = &self.node(id.0)?.parts;
+        parts
+            .iter()
+            .find_map(|part| match &self.slots.get(part.index as usize)?.part {
+                Some(Part::Core(core)) => core.published(other),
+                _ => None,
+            })
+    }
+
+    fn links_of(&self, id: NodeId) -> impl Iterator<Item = &LinkEnd> {
+        let parts = self.node(id.0).map(|node| &node.parts);
+        parts.into_iter().flatten().filter_map(|part| {
+            match &self.slots.get(part.index as usize)?.part {
+                Some(Part::Link(link)) => Some(&**link),
+                _ => None,
+            }
+        })
     }
 
     /// The counters of a router's relay.
@@ -232,16 +269,9 @@ impl World {
 
     /// How many hostile links of a machine are up.
     pub fn hostile_links(&self, id: NodeId) -> usize {
-        let parts = self.node(id.0).map(|node| &node.parts);
-        let up = parts.into_iter().flatten().filter(|part| {
-            let slot = self.slots.get(part.index as usize);
-            slot.is_some_and(|slot| match &slot.part {
-                Some(Part::Link(link)) => {
-                    matches!(&link.speaker, Speaker::Hostile(hostile) if hostile.is_up())
-                }
-                _ => false,
-            })
-        });
+        let links = self.links_of(id);
+        let up = links
+            .filter(|link| matches!(&link.speaker, Speaker::Hostile(hostile) if hostile.is_up()));
         up.count()
     }
 }

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use ramson_crypto::x25519::PrivateKey;
-use ramson_crypto::{AeadKey, Aes256, Random, SymmetricState};
+use ramson_crypto::{AeadKey, Aes256Decryptor, Aes256Encryptor, Random, SymmetricState};
 use ramson_wire::{RouterHash, UnixTime};
 
 use super::{HandshakeError, HandshakeMessage};
@@ -62,20 +62,22 @@ fn initial_state(responder_static: &[u8; 32]) -> SymmetricState {
 /// SessionRequest): AES-256-CBC with the responder's hash, from the published IV on through both
 /// keys.
 struct Obfuscation {
-    aes: Aes256,
+    encryptor: Aes256Encryptor,
+    decryptor: Aes256Decryptor,
     iv: [u8; 16],
 }
 
 impl Obfuscation {
     fn new(responder: &RouterHash, iv: [u8; 16]) -> Self {
         Self {
-            aes: Aes256::new(responder.as_bytes()),
+            encryptor: Aes256Encryptor::new(responder.as_bytes()),
+            decryptor: Aes256Decryptor::new(responder.as_bytes()),
             iv,
         }
     }
 
     fn hide(&mut self, mut key: [u8; 32]) -> [u8; 32] {
-        self.aes
+        self.encryptor
             .cbc_encrypt(&self.iv, &mut key)
             .expect("32 bytes are two blocks");
         self.chain(&key);
@@ -84,7 +86,7 @@ impl Obfuscation {
 
     fn reveal(&mut self, hidden: [u8; 32]) -> [u8; 32] {
         let mut key = hidden;
-        self.aes
+        self.decryptor
             .cbc_decrypt(&self.iv, &mut key)
             .expect("32 bytes are two blocks");
         self.chain(&hidden);

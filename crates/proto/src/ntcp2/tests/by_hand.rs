@@ -1,7 +1,7 @@
 //! Both sides of the handshake written out message by message, to say what a well-behaved router
 //! would not.
 
-use ramson_crypto::{AeadKey, Aes256, SymmetricState};
+use ramson_crypto::{AeadKey, Aes256Decryptor, Aes256Encryptor, SymmetricState};
 
 use super::*;
 
@@ -10,7 +10,7 @@ pub(super) struct Alice {
     state: SymmetricState,
     ephemeral: PrivateKey,
     static_key: PrivateKey,
-    aes: Aes256,
+    aes: Aes256Decryptor,
     hidden: [u8; 32],
 }
 
@@ -54,9 +54,10 @@ impl Alice {
         padding: &[u8],
     ) -> (Self, Vec<u8>) {
         let ephemeral = PrivateKey::generate(&mut Random::from_seed([77; 32]));
-        let aes = Aes256::new(bob.hash().as_bytes());
+        let aes = Aes256Decryptor::new(bob.hash().as_bytes());
         let mut hidden = ephemeral.public();
-        aes.cbc_encrypt(&bob.iv, &mut hidden).unwrap();
+        let encryptor = Aes256Encryptor::new(bob.hash().as_bytes());
+        encryptor.cbc_encrypt(&bob.iv, &mut hidden).unwrap();
         let mut state = initial(&bob.static_key.public());
         state.mix_hash(&ephemeral.public());
         let secret = ephemeral.agree(&bob.static_key.public()).unwrap();
@@ -104,9 +105,9 @@ pub(super) fn created(
     padding: &[u8],
 ) -> Vec<u8> {
     let ephemeral = PrivateKey::generate(&mut Random::from_seed([78; 32]));
-    let aes = Aes256::new(bob.hash().as_bytes());
+    let decryptor = Aes256Decryptor::new(bob.hash().as_bytes());
     let mut alice: [u8; 32] = message1[..32].try_into().unwrap();
-    aes.cbc_decrypt(&bob.iv, &mut alice).unwrap();
+    decryptor.cbc_decrypt(&bob.iv, &mut alice).unwrap();
     let mut state = initial(&bob.static_key.public());
     state.mix_hash(&alice);
     state.mix_key(bob.static_key.agree(&alice).unwrap());
@@ -116,7 +117,8 @@ pub(super) fn created(
     }
     let iv: [u8; 16] = message1[16..32].try_into().unwrap();
     let mut hidden = ephemeral.public();
-    aes.cbc_encrypt(&iv, &mut hidden).unwrap();
+    let encryptor = Aes256Encryptor::new(bob.hash().as_bytes());
+    encryptor.cbc_encrypt(&iv, &mut hidden).unwrap();
     state.mix_hash(&ephemeral.public());
     let key = state.mix_key(ephemeral.agree(&alice).unwrap());
     let mut options = [0; 16];

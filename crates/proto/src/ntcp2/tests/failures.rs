@@ -74,7 +74,7 @@ fn keys_that_nothing_can_be_agreed_with_are_refused() {
     let bob = TestRouter::bob();
     for key in [[0; 32], [0xff; 32]] {
         let mut message = key;
-        ramson_crypto::Aes256::new(bob.hash().as_bytes())
+        ramson_crypto::Aes256Encryptor::new(bob.hash().as_bytes())
             .cbc_encrypt(&bob.iv, &mut message)
             .unwrap();
         let message = [message, [0; 32]].concat();

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use ramson_crypto::{AeadKey, Aes256, Key32, Random, SymmetricState, chacha20};
+use ramson_crypto::{AeadKey, Aes256Encryptor, Key32, Random, SymmetricState, chacha20};
 use ramson_wire::build::{
     BuildReply, BuildRequest, HopRole, LONG_REQUEST_LEN, LongBuildRequest, SHORT_REQUEST_LEN,
     ShortBuildRequest,
@@ -370,7 +370,7 @@ impl OpenedRequest {
                     others, others_iv, ..
                 },
             ) => {
-                let aes = Aes256::new(others);
+                let aes = Aes256Encryptor::new(others);
                 for (index, record) in records.as_mut_slice().iter_mut().enumerate() {
                     if index != own {
                         // Each record begins anew with the IV.

@@ -1,6 +1,6 @@
 //! Long records against a creator of the tests' own, written from the specification alone.
 
-use ramson_crypto::{AeadKey, Aes256};
+use ramson_crypto::{AeadKey, Aes256Decryptor};
 use ramson_wire::build::{BuildRequest, LONG_REQUEST_LEN, LongBuildRequest};
 use ramson_wire::i2np::LongBuildRecords;
 use zeroize::Zeroizing;
@@ -82,7 +82,7 @@ fn create(hops: &[TestHop], outbound: bool) -> (Creator, Vec<u8>) {
 impl Creator {
     fn uncover(&self, hop: usize, record: &mut Record) {
         let request = &self.requests[hop];
-        Aes256::new(&request.reply_key)
+        Aes256Decryptor::new(&request.reply_key)
             .cbc_decrypt(&request.reply_iv, record)
             .unwrap();
     }
