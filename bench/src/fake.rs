@@ -1,5 +1,6 @@
 //! Routers that exist only for a measurement: identities, addresses and links, driven by hand.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
@@ -24,6 +25,9 @@ use socket2::{Domain, Socket, Type};
 
 /// How long a router may take to answer a handshake on a crowded machine.
 const HANDSHAKE_WITHIN: Duration = Duration::from_secs(20);
+
+/// How long a router may take to write its RouterInfo.
+const FILE_WITHIN: Duration = Duration::from_secs(10);
 
 /// The clocks.
 #[derive(Clone, Copy, Debug)]
@@ -133,7 +137,18 @@ impl Target {
         if !address.ip().is_loopback() {
             bail!("only loopback addresses are dialled");
         }
-        let bytes = std::fs::read(file).with_context(|| format!("no {}", file.display()))?;
+        let deadline = Clock::now() + FILE_WITHIN;
+        // Some listen before they write it.
+        let bytes = loop {
+            match std::fs::read(file) {
+                Ok(bytes) if !bytes.is_empty() => break bytes,
+                Ok(_) | Err(_) if Clock::now() < deadline => {
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+                Ok(_) => bail!("{} is empty", file.display()),
+                Err(error) => return Err(error).with_context(|| format!("no {}", file.display())),
+            }
+        };
         Ok(Self {
             address,
             info: RouterInfo::from_bytes(&bytes)?.verify()?,
@@ -303,8 +318,8 @@ impl Link {
     }
 }
 
-/// Waits until one of the links has something to read, at most `timeout`.
-pub(crate) fn wait(links: &[Link], timeout: Duration) -> Result<()> {
+/// Waits until some of the links have something to read, at most `timeout`, and says which.
+pub(crate) fn wait(links: &[Link], timeout: Duration) -> Result<BTreeSet<usize>> {
     let mut sockets: Vec<_> = links
         .iter()
         .map(|link| PollFd::new(&link.socket, PollFlags::IN))
@@ -315,9 +330,12 @@ pub(crate) fn wait(links: &[Link], timeout: Duration) -> Result<()> {
         tv_nsec: timeout.as_nanos().try_into().unwrap_or(200_000_000),
     };
     match poll(&mut sockets, Some(&timeout)) {
-        Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
-        Err(error) => Err(error).context("cannot wait for links"),
+        Ok(_) | Err(rustix::io::Errno::INTR) => {}
+        Err(error) => return Err(error).context("cannot wait for links"),
     }
+    let ready = sockets.iter().enumerate();
+    let ready = ready.filter(|(_, socket)| !socket.revents().is_empty());
+    Ok(ready.map(|(index, _)| index).collect())
 }
 
 /// Connects as soon as somebody listens, trying every millisecond until `timeout`.

@@ -16,12 +16,14 @@ use xtask::usage::{self, Memory};
 
 use crate::fake::{FakeRouter, Link, Target, Watch, wait};
 
-/// Neighbours that ask for tunnels: routers limit what one may ask for.
+/// The fewest neighbours that ask for tunnels: routers limit what one may ask for.
 const NEIGHBOURS: usize = 20;
 /// How long the first build may take, until the router is ready.
 const READY_WITHIN: Duration = Duration::from_secs(60);
 /// How long an answer is waited for.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+/// How often a handshake is tried again.
+const ATTEMPTS: usize = 3;
 /// How long memory is left to settle before it is read.
 const SETTLE: Duration = Duration::from_secs(3);
 /// How long build messages are good for.
@@ -67,17 +69,16 @@ pub(crate) fn measure(
         .collect::<Result<_>>()?;
     let mut linked: Vec<Link> = Vec::new();
     for router in routers.iter() {
-        linked.push(Link::dial(router, target, random.fork("link"))?);
-        drive(&mut linked)?;
+        linked.push(dial(router, target, &mut random)?);
+        drive(&mut linked, Duration::ZERO)?;
     }
     settle(&mut linked, SETTLE)?;
     let with_links = usage::memory(pid)?;
     let links = linked.len();
 
-    linked.truncate(NEIGHBOURS);
     let mut builder = Builder {
         target,
-        routers: routers.get(..NEIGHBOURS).context("too few routers")?,
+        routers: &routers,
         links: linked,
         random,
         watch: Watch::start(),
@@ -96,6 +97,9 @@ pub(crate) fn measure(
     settle(&mut builder.links, SETTLE)?;
     let after = usage::memory(pid)?;
     let accepted = builder.accepted - accepted;
+    if builder.refused > 0 {
+        eprintln!("bench: {} requests were refused", builder.refused);
+    }
     let grown = |before: Memory, after: Memory| after.resident.saturating_sub(before.resident);
     Ok(MemoryFigure {
         idle: idle.resident,
@@ -110,10 +114,25 @@ pub(crate) fn measure(
     })
 }
 
-/// Lets all links do what they have to; a link that has ended is an error.
-fn drive(links: &mut [Link]) -> Result<()> {
+/// Some handshakes with emissary fail; another attempt does not.
+fn dial(router: &FakeRouter, target: &Target, random: &mut Random) -> Result<Link> {
+    let mut attempts = 0;
+    loop {
+        match Link::dial(router, target, random.fork("link")) {
+            Err(_) if attempts < ATTEMPTS => attempts += 1,
+            done => return done,
+        }
+    }
+}
+
+/// Waits until something comes, at most `timeout`, and lets those links take it that it came for; a
+/// link that has ended is an error.
+fn drive(links: &mut [Link], timeout: Duration) -> Result<()> {
+    let ready = wait(links, timeout)?;
     for (index, link) in links.iter_mut().enumerate() {
-        link.pump().with_context(|| format!("link {index}"))?;
+        if ready.contains(&index) {
+            link.pump().with_context(|| format!("link {index}"))?;
+        }
     }
     Ok(())
 }
@@ -121,12 +140,15 @@ fn drive(links: &mut [Link]) -> Result<()> {
 /// Keeps the links going for a while and forgets what comes.
 fn settle(links: &mut [Link], time: Duration) -> Result<()> {
     let until = Instant::now() + time;
+    for link in links.iter_mut() {
+        // Timers, too.
+        link.pump()?;
+    }
     while Instant::now() < until {
-        drive(links)?;
+        drive(links, Duration::from_millis(100))?;
         for link in links.iter_mut() {
             link.events.clear();
         }
-        wait(links, Duration::from_millis(100))?;
     }
     Ok(())
 }
@@ -162,8 +184,7 @@ impl Builder<'_> {
             self.ask()?;
             let next = Instant::now() + Duration::from_secs(1);
             while Instant::now() < next && self.accepted == 0 {
-                self.take_answers()?;
-                wait(&self.links, Duration::from_millis(50))?;
+                self.take_answers(Duration::from_millis(50))?;
             }
         }
         self.pending.clear();
@@ -177,19 +198,17 @@ impl Builder<'_> {
             self.ask()?;
             let due = began + Duration::from_secs_f64(asked as f64 / per_s.max(1) as f64);
             loop {
-                self.take_answers()?;
                 let left = due.saturating_duration_since(Instant::now());
+                self.take_answers(left)?;
                 if left.is_zero() {
                     break;
                 }
-                wait(&self.links, left)?;
             }
         }
         while !self.pending.is_empty() {
-            self.take_answers()?;
+            self.take_answers(Duration::from_millis(50))?;
             self.pending
                 .retain(|pending| pending.since.elapsed() < ANSWER_WITHIN);
-            wait(&self.links, Duration::from_millis(50))?;
         }
         Ok(())
     }
@@ -236,6 +255,7 @@ impl Builder<'_> {
             body,
         )?;
         link.send(&message)?;
+        link.pump()?;
         self.pending.push(Pending {
             build,
             since: Instant::now(),
@@ -244,8 +264,8 @@ impl Builder<'_> {
     }
 
     /// Plays the second hop and the creator for every request that was passed on.
-    fn take_answers(&mut self) -> Result<()> {
-        drive(&mut self.links)?;
+    fn take_answers(&mut self, timeout: Duration) -> Result<()> {
+        drive(&mut self.links, timeout)?;
         for (router, link) in self.routers.iter().zip(&mut self.links) {
             for event in link.events.drain(..) {
                 let Event::Message(message) = event else {
@@ -254,18 +274,25 @@ impl Builder<'_> {
                 if message.kind != MessageType::ShortTunnelBuild {
                     continue;
                 }
-                let found = HopRequest::find(BuildKind::Short, router.hash(), &message.body)?;
+                let found = HopRequest::find(BuildKind::Short, router.hash(), &message.body)
+                    .context("what was passed on is no build message")?;
                 let now = self.watch.now().unix + MESSAGE_TTL;
                 let reply = BuildReply::new(ReplyCode::Accepted);
-                let opened = found.open(&router.receiver)?;
-                let step = opened.reply(&reply, now, &mut self.random)?;
-                let NextStep::Send { message, .. } = step else {
-                    bail!("the second hop is not the creator");
+                let step = found.open(&router.receiver)?;
+                let step = step.reply(&reply, now, &mut self.random)?;
+                // The router may build tunnels of its own through its neighbours.
+                let NextStep::Send { to, message } = step else {
+                    continue;
                 };
-                let inside = TunnelGateway::parse(message.body())?.message;
-                let garlic = I2npRef::parse_long(inside)?;
-                // Whose it is shows only when it opens; the oldest come first.
+                if message.kind() != MessageType::TunnelGateway
+                    || !self.routers.iter().any(|creator| creator.hash() == to)
+                {
+                    continue;
+                }
+                let inside = TunnelGateway::parse(message.body())?;
+                let garlic = I2npRef::parse_long(inside.message)?;
                 let body = Garlic::parse(garlic.body)?;
+                // Whose it is shows only when it opens; the oldest come first.
                 let found = self.pending.iter().enumerate().find_map(|(at, pending)| {
                     Some((at, pending.build.open_garlic_reply(body).ok()?))
                 });

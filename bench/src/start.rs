@@ -55,25 +55,23 @@ impl Drop for Started {
 /// Starts a router of this kind `rounds` times with `routers` RouterInfos in its network database.
 pub(crate) fn measure(kind: LoneKind, routers: usize, rounds: usize) -> Result<StartFigure> {
     let router = LoneRouter::start(kind)?;
+    let target = Target::read(
+        router.transport(),
+        &router.router_info(),
+        router.network_id(),
+    )?;
     let mut random = Random::from_os();
     router.kill();
     // Routers forget quickly who is young, alone or not reached: all are made now and look alike.
-    let fakes: Vec<_> = (0..routers.max(1))
+    let fakes: Vec<_> = (0..routers)
         .map(|index| FakeRouter::new(router.network_id(), index, &mut random))
         .collect::<Result<_>>()?;
     let infos: Vec<_> = fakes
         .iter()
         .map(|fake| fake.local.router_info.as_bytes().to_vec())
         .collect();
-    if routers > 0 {
-        router.write_known_routers(&infos)?;
-    }
-    let target = Target::read(
-        router.transport(),
-        &router.router_info(),
-        router.network_id(),
-    )?;
-    if kind == LoneKind::Ramson {
+    router.write_known_routers(&infos)?;
+    if kind == LoneKind::Ramson && routers > 0 {
         // The first start checks all signatures and stores what it read in a file of its own.
         let first = start(router.command())?;
         listens(target.address, LISTENS_WITHIN)?;
@@ -132,9 +130,9 @@ fn end(mut started: Started) -> Result<()> {
 
 /// Asks for one of the RouterInfos until it comes.
 fn ask(target: &Target, known: &[FakeRouter], round: usize, random: &mut Random) -> Result<()> {
-    // Any but the one that asks, spread over the file; another in each round.
+    // Spread over the file, another in each round; the oldest have to make room for those that ask.
     let step = known.len().div_ceil(KEYS).max(1);
-    let wanted = known.get((1 + round * step) % known.len());
+    let wanted = known.get((step / 2 + round * step) % known.len().max(1));
     let wanted = wanted.context("nothing to ask for")?.hash();
     let asking = FakeRouter::new(target.network, 20_000 + round, random)?;
     let mut link = Link::dial(&asking, target, random.fork("link"))?;

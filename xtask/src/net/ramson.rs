@@ -95,8 +95,15 @@ pub(super) struct RamsonProcess {
     process: Mutex<Option<Process>>,
 }
 
-/// Builds the program and returns where it is.
+/// Builds the program, once in this process, and returns where it is.
 pub(super) fn build(release: bool) -> Result<PathBuf> {
+    static BUILT: Mutex<[Option<PathBuf>; 2]> = Mutex::new([None, None]);
+    let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+    let [debug, optimised] = &mut *built;
+    let built = if release { optimised } else { debug };
+    if let Some(program) = built {
+        return Ok(program.clone());
+    }
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command
@@ -115,7 +122,9 @@ pub(super) fn build(release: bool) -> Result<PathBuf> {
         );
     }
     let folder = if release { "release" } else { "debug" };
-    Ok(workspace::target().join(folder).join("ramson"))
+    let program = workspace::target().join(folder).join("ramson");
+    *built = Some(program.clone());
+    Ok(program)
 }
 
 impl RamsonProcess {
