@@ -579,9 +579,9 @@ fn core() -> Seeds {
         let around = [15, TIME_PASSES, 0, 10, 15];
         let mut good = all(&[&[setup], &SEED, &tick]);
         for _ in 0..6 {
-            good.extend_from_slice(&answer(0));
-            good.extend_from_slice(&tick);
-            good.extend_from_slice(&[TIME_PASSES, 0, 200]);
+            good.extend_from_slice(&answer(0).repeat(3));
+            good.extend_from_slice(&around);
+            good.extend_from_slice(&[TIME_PASSES, 0, 40]);
             good.extend_from_slice(&around);
         }
         insert(&mut seeds, &format!("own-{setup}"), good.clone());
@@ -821,8 +821,8 @@ fn relay() -> Seeds {
     insert(&mut seeds, "deliver-tiny", bytes);
     let mut own = all(&[&[0, shell, 0, 0], &tick]);
     for _ in 0..4 {
-        own.extend_from_slice(&[answer, 0, 0, 0, 0]);
-        own.extend_from_slice(&[time, 0, 200, around, time, 0, 10]);
+        own.extend_from_slice(&[answer, 0, 0, 0, 0].repeat(3));
+        own.extend_from_slice(&[around, time, 0, 40, around, time, 0, 10]);
     }
     insert(&mut seeds, "own", own);
     insert(&mut seeds, "expire", vec![0, time, 0x30, 0, time, 0x10, 0]);
