@@ -14,6 +14,7 @@ mod netdb;
 mod own;
 mod publish;
 mod quotas;
+mod selection;
 mod status;
 mod transit;
 mod tunnels;

@@ -1,8 +1,7 @@
 //! Our own exploratory tunnels: building, testing, replacing (ECIES-X25519 Tunnel Creation; tunnel
 //! implementation, life cycle).
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -15,10 +14,11 @@ use ramson_proto::tunnel::reassembly::{EndpointKind, ReassemblyLimits};
 use ramson_proto::tunnel::{Endpoint, Gateway, LAYERED_LEN, TunnelKeys, TunnelLayers};
 use ramson_wire::i2np::{DeliveryStatus, Garlic, TunnelData};
 use ramson_wire::{
-    BandwidthClass, CloveDelivery, Congestion, GarlicClove, I2npMessage, Instant, Mapping,
-    MessageType, RouterHash, RouterInfo, TunnelDelivery, TunnelId, UnixTime,
+    CloveDelivery, GarlicClove, I2npMessage, Instant, Mapping, MessageType, RouterHash,
+    TunnelDelivery, TunnelId,
 };
 
+use super::selection::Profiles;
 use super::{Core, DropReason, Origin};
 use crate::config::{TUNNEL_LIFETIME, TunnelSettings};
 use crate::relay::{ReceiveTunnel, RelayMessage, seconds_up};
@@ -44,8 +44,6 @@ const TEST_TIMEOUT: Duration = Duration::from_secs(8);
 const MAX_FAILED_TESTS: u32 = 2;
 /// Bytes that wait in the gateway of an own tunnel.
 const GATEWAY_BYTES: usize = 256 * 1024;
-/// Routers that failed a build lately are chosen last for this long.
-const BLAME: Duration = Duration::from_secs(60);
 
 /// Which way a tunnel goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,7 +113,7 @@ pub(super) struct Tunnels {
     pending: BTreeMap<u32, Pending>,
     /// By the id in the message that goes around.
     testing: BTreeMap<u32, Test>,
-    blamed: BTreeMap<RouterHash, Instant>,
+    pub(super) profiles: Profiles,
     not_before: [Instant; 2],
     test_at: Instant,
     /// Tunnels are paired differently each time.
@@ -133,7 +131,7 @@ impl Tunnels {
             outbound: Vec::new(),
             pending: BTreeMap::new(),
             testing: BTreeMap::new(),
-            blamed: BTreeMap::new(),
+            profiles: Profiles::default(),
             not_before: [Instant::ZERO; 2],
             test_at: Instant::ZERO,
             test_round: 0,
@@ -206,12 +204,12 @@ impl Core {
         let instant = now.instant;
         let tunnels = &mut self.tunnels;
         let relays = &mut self.relays;
-        let blamed = &mut tunnels.blamed;
+        let profiles = &mut tunnels.profiles;
         let mut stands = |expires: Instant, tests: &Tests, hops: &[RouterHash]| {
             let works = tests.failed_in_a_row < MAX_FAILED_TESTS;
             if !works {
                 tracing::debug!(hops = hops.len(), "a tunnel does not pass its tests");
-                blamed.extend(hops.iter().map(|hop| (*hop, instant + BLAME)));
+                hops.iter().for_each(|hop| profiles.blame(*hop, instant));
             }
             works && expires > instant
         };
@@ -226,7 +224,7 @@ impl Core {
             }
             keep
         });
-        tunnels.blamed.retain(|_, until| *until > instant);
+        tunnels.profiles.sweep(instant);
         let late: Vec<u32> = tunnels
             .pending
             .iter()
@@ -449,6 +447,9 @@ impl Core {
         let took = now.instant.saturating_since(pending.started);
         tracing::debug!(way = ?pending.way, hops = hops.len(), ?took, "a tunnel was built");
         self.tunnels.built += 1;
+        for hop in &hops {
+            self.tunnels.profiles.praise(hop);
+        }
         match pending.way {
             Way::Inbound => {
                 if !self.add_own(pending.receive, last.router, &keys, expires) {
@@ -678,50 +679,7 @@ impl Core {
 
     /// Chooses the hops of a tunnel, in its order.
     fn choose_hops(&mut self, way: Way, count: usize, now: Now) -> Option<Vec<HopSpec>> {
-        let mut good = Vec::new();
-        let mut rest = Vec::new();
-        for (router, info) in self.netdb.routers() {
-            if !is_usable(info, self.config.allow_local, now.unix)
-                || self.links.is_failing(router, now)
-            {
-                continue;
-            }
-            if self.tunnels.blamed.contains_key(router) {
-                rest.push(*router);
-            } else {
-                good.push(*router);
-            }
-        }
-        self.random.shuffle(&mut good);
-        self.random.shuffle(&mut rest);
-        // The neighbour of ours is better one we have a link with.
-        good.sort_by_key(|router| !self.links.is_linked(router));
-        let near = good.first().copied().or_else(|| rest.first().copied())?;
-        let mut rest_of_good: Vec<RouterHash> = good.into_iter().skip(1).collect();
-        self.random.shuffle(&mut rest_of_good);
-        let mut chosen: Vec<RouterHash> = Vec::new();
-        let mut networks: BTreeSet<[u8; 2]> = BTreeSet::new();
-        let candidates = std::iter::once(near).chain(rest_of_good).chain(rest);
-        for router in candidates {
-            if chosen.len() == count {
-                break;
-            }
-            if chosen.contains(&router) {
-                continue;
-            }
-            let info = self.netdb.router(&router)?;
-            let network = network(info);
-            if !self.config.allow_same_network
-                && let Some(network) = network
-                && !networks.insert(network)
-            {
-                continue;
-            }
-            chosen.push(router);
-        }
-        if chosen.len() < count {
-            return None;
-        }
+        let mut chosen = self.choose_routers(count, now)?;
         if way == Way::Inbound {
             chosen.reverse();
         }
@@ -756,7 +714,7 @@ impl Tunnels {
         let all = !refused.contains(&true);
         for (index, hop) in pending.hops.iter().enumerate() {
             if all || refused.get(index) == Some(&true) {
-                self.blamed.insert(hop.router, now.instant + BLAME);
+                self.profiles.blame(hop.router, now.instant);
             }
         }
         let [inbound, outbound] = &mut self.not_before;
@@ -838,37 +796,6 @@ fn next_message(tunnel: &mut Outbound, random: &mut Random) -> Option<BytesMut> 
     }
     tunnel.layers.remove_all(message);
     Some(body)
-}
-
-/// Says whether a router can be a hop at all.
-fn is_usable(info: &RouterInfo, allow_local: bool, now: UnixTime) -> bool {
-    let capabilities = info.capabilities();
-    let reachable = info.ntcp2_addresses().any(|address| {
-        address
-            .published()
-            .is_some_and(|(socket, _)| allow_local || super::own::is_public(socket.ip()))
-    });
-    reachable
-        && !capabilities.is_unreachable()
-        && !capabilities.is_hidden()
-        && info.identity().encryption_key().is_some()
-        && info.published() + Duration::from_secs(24 * 60 * 60) > now
-        && !matches!(
-            capabilities.congestion(),
-            Some(Congestion::RejectsAll | Congestion::High)
-        )
-        && capabilities
-            .bandwidth()
-            .is_some_and(|class| class > BandwidthClass::K)
-}
-
-/// The /16 of a router.
-fn network(info: &RouterInfo) -> Option<[u8; 2]> {
-    info.ntcp2_addresses()
-        .find_map(|address| match address.host {
-            Some(IpAddr::V4(v4)) => v4.octets().first_chunk().copied(),
-            _ => None,
-        })
 }
 
 #[cfg(test)]
