@@ -24,6 +24,8 @@ const TELL: Duration = Duration::from_secs(30);
 const BEAT: Duration = Duration::from_millis(50);
 /// i2pd routers with a Destination each.
 const ENDS: usize = 4;
+/// How often a network is tried that does not come up.
+const ATTEMPTS: u32 = 3;
 
 /// Runs streams over a mixed network and over one of i2pd alone, and compares their pauses.
 #[derive(Args)]
@@ -117,10 +119,9 @@ impl Soak {
         Ok(())
     }
 
-    /// One network from start to end.
-    fn soak(&self, kind: Kind, what: &str) -> Result<Run> {
+    /// A network that carries all streams.
+    fn set_up(&self, kind: Kind) -> Result<(Network, Running)> {
         let network = Network::start(kind.spec(!self.debug))?;
-        eprintln!("soak: {what}: logs in {}", network.folder().display());
         let sams: Vec<_> = network.routers().take(ENDS).map(|it| it.sam).collect();
         let mut streams = Vec::new();
         for (client, server) in [(0, 1), (2, 3)] {
@@ -130,6 +131,22 @@ impl Soak {
         }
         let traffic = Running::start(&sams, streams)
             .with_context(|| format!("see {}", network.folder().display()))?;
+        Ok((network, traffic))
+    }
+
+    /// One network from start to end.
+    fn soak(&self, kind: Kind, what: &str) -> Result<Run> {
+        let mut attempts = 1;
+        let (network, traffic) = loop {
+            match self.set_up(kind) {
+                Ok(done) => break done,
+                // Routers crash now and then, and hours may have gone into the runs before.
+                Err(error) if attempts < ATTEMPTS => eprintln!("soak: {what}: again: {error:#}"),
+                Err(error) => return Err(error),
+            }
+            attempts += 1;
+        };
+        eprintln!("soak: {what}: logs in {}", network.folder().display());
         let heart = Heart::start();
         let began = Instant::now();
         let deadline = began + Duration::from_secs(self.minutes * 60);
@@ -139,12 +156,13 @@ impl Soak {
             stream.flow(true).measure(began);
             stream.flow(false).measure(began);
         }
-        let statuses = || -> Result<Vec<_>> {
+        let statuses = || -> Vec<_> {
             let own = 0..network.ramson_routers().count();
-            own.map(|index| network.ramson_status(index)).collect()
+            own.map(|index| network.ramson_status(index).unwrap_or_default())
+                .collect()
         };
         let mut run = Run::new(kind.name(), network.version(), network.folder());
-        run.ramson_at_first = statuses().context("no status of our routers")?;
+        run.ramson_at_first = statuses();
         let mut tell = began + TELL;
         while Instant::now() < deadline {
             std::thread::sleep(LOOK.min(deadline.saturating_duration_since(Instant::now())));
@@ -157,8 +175,13 @@ impl Soak {
                     reopen(&traffic, index);
                 }
             }
-            if let Some((_, how)) = network.crashed_ramson().into_iter().next() {
-                bail!("{how}; see {}", network.folder().display());
+            run.own_crashed = network
+                .crashed_ramson()
+                .into_iter()
+                .map(|(_, how)| how)
+                .collect();
+            if !run.own_crashed.is_empty() {
+                break;
             }
             if Instant::now() >= tell {
                 tell += TELL;
@@ -174,7 +197,7 @@ impl Soak {
         }
         run.count(&traffic, &first, began);
         run.machine_stall_s = heart.longest();
-        run.ramson = statuses().context("no status of our routers")?;
+        run.ramson = statuses();
         drop(traffic);
         network.stop().ok();
         Ok(run)

@@ -33,6 +33,8 @@ pub(super) struct Run {
     pub(super) garbled: u64,
     /// Routers that ended by themselves, and how: such a run is not compared.
     pub(super) crashed: Vec<String>,
+    /// Our own that did, which ends the run.
+    pub(super) own_crashed: Vec<String>,
     /// How long the machine let this process wait at most.
     pub(super) machine_stall_s: f64,
     pub(super) directions: Vec<Direction>,
@@ -68,6 +70,7 @@ impl Run {
             attempts_failed: 0,
             garbled: 0,
             crashed: Vec::new(),
+            own_crashed: Vec::new(),
             machine_stall_s: 0.0,
             directions: Vec::new(),
             ramson: Vec::new(),
@@ -165,6 +168,9 @@ impl Report {
         let mut reasons = Vec::new();
         for (number, run) in runs.iter().enumerate() {
             let number = number + 1;
+            for how in &run.own_crashed {
+                reasons.push(format!("run {number}: {how}"));
+            }
             if run.garbled > 0 {
                 reasons.push(format!("run {number}: {} pieces were garbled", run.garbled));
             }
@@ -289,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn builds_have_to_succeed_and_bytes_to_be_right() {
+    fn our_routers_stay_up_their_builds_succeed_and_bytes_are_right() {
         let mut builds = run("mixed", 0, 0.0);
         builds.ramson = vec![
             json!({"builds": 19, "builds_failed": 0}),
@@ -303,6 +309,11 @@ mod tests {
         late.ramson_at_first = vec![json!({"builds": 4, "builds_failed": 6})];
         late.ramson = vec![json!({"builds": 24, "builds_failed": 7})];
         assert!(Report::new(vec![late], false).passed);
+        let mut crashed = run("mixed", 0, 0.0);
+        crashed
+            .own_crashed
+            .push("ramson router 1 ended by exit code 101".to_owned());
+        assert!(!Report::new(vec![crashed], false).passed);
         let mut garbled = run("mixed", 0, 0.0);
         garbled.garbled = 1;
         assert!(!Report::new(vec![garbled], false).passed);
