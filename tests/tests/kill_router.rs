@@ -11,6 +11,7 @@ use xtask::peers::Peer;
 
 /// What is waited for comes within this, also on a crowded machine.
 const LONG: Duration = Duration::from_secs(180);
+const ROUTERS: usize = 6;
 const LOOK: Duration = Duration::from_millis(100);
 /// What a router is to need for its first tunnel on a machine of its own.
 const FIRST_TUNNEL_MS: u64 = 5000;
@@ -20,7 +21,7 @@ async fn a_killed_router_is_itself_again_at_once() -> Result<()> {
     let mut spec = NetworkSpec::new(Peer::Current, 2);
     spec.ends = true;
     spec.ramson = RamsonSpec {
-        routers: 6,
+        routers: ROUTERS,
         floodfills: 3,
         release: !cfg!(debug_assertions),
     };
@@ -36,7 +37,9 @@ async fn a_killed_router_is_itself_again_at_once() -> Result<()> {
         let kills = count_of("RAMSON_KILLS", 5);
         let mut first_tunnels = Vec::new();
         for round in 0..kills {
-            let index = usize::try_from(round)? % network.ramson_routers().count();
+            // i2pd gets lost when all its tunnels die within minutes: a floodfill and one that is
+            // none are killed in turns.
+            let index = if round % 2 == 0 { 0 } else { ROUTERS - 1 };
             let first = kill(network, index, &chats)
                 .await
                 .with_context(|| format!("kill {round}, of router {index}"))?;
