@@ -84,15 +84,17 @@ async fn kill(network: &Network, index: usize, chats: &[Chat]) -> Result<u64> {
     let known = number(&router.status()?, "routers");
     ensure!(known > 0, "the router knows nobody");
     let echoes: Vec<_> = chats.iter().map(Chat::echoes).collect();
+    let starts = starts(router)?.len();
     network.restart_ramson(index)?;
-    ensure!(
-        router_hash(&router.data)? == hash,
-        "the router is another now"
-    );
-    let back = until(|| began_with(router)).await?;
+    let back = until(|| Ok(self::starts(router)?.get(starts).copied())).await?;
     ensure!(
         back * 100 >= known * 95,
         "of {known} RouterInfos {back} are back"
+    );
+    // Once it says so, its RouterInfo is written.
+    ensure!(
+        router_hash(&router.data)? == hash,
+        "the router is another now"
     );
     let first = until(|| {
         let status = router.status().ok();
@@ -114,14 +116,15 @@ async fn kill(network: &Network, index: usize, chats: &[Chat]) -> Result<u64> {
     Ok(first)
 }
 
-/// With how many RouterInfos the router began, as it says itself when it starts.
-fn began_with(router: &RamsonAccess) -> Result<Option<u64>> {
+/// With how many RouterInfos the router began each time, as it says itself when it starts.
+fn starts(router: &RamsonAccess) -> Result<Vec<u64>> {
     let log = std::fs::read_to_string(&router.log)?;
-    let mut starts = log
-        .lines()
-        .filter_map(|line| line.strip_suffix(" RouterInfos to begin with"));
-    let last = starts.next_back().and_then(|line| line.rsplit(' ').next());
-    Ok(last.and_then(|count| count.parse().ok()))
+    let counts = log.lines().filter_map(|line| {
+        line.strip_suffix(" RouterInfos to begin with")?
+            .rsplit(' ')
+            .next()
+    });
+    Ok(counts.filter_map(|count| count.parse().ok()).collect())
 }
 
 async fn until<T>(mut wanted: impl FnMut() -> Result<Option<T>>) -> Result<T> {
