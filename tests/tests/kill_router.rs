@@ -11,6 +11,7 @@ use xtask::peers::Peer;
 
 /// What is waited for comes within this, also on a crowded machine.
 const LONG: Duration = Duration::from_secs(180);
+const ROUTERS: usize = 6;
 const LOOK: Duration = Duration::from_millis(100);
 /// What a router is to need for its first tunnel on a machine of its own.
 const FIRST_TUNNEL_MS: u64 = 5000;
@@ -20,7 +21,7 @@ async fn a_killed_router_is_itself_again_at_once() -> Result<()> {
     let mut spec = NetworkSpec::new(Peer::Current, 2);
     spec.ends = true;
     spec.ramson = RamsonSpec {
-        routers: 6,
+        routers: ROUTERS,
         floodfills: 3,
         release: !cfg!(debug_assertions),
     };
@@ -36,7 +37,9 @@ async fn a_killed_router_is_itself_again_at_once() -> Result<()> {
         let kills = count_of("RAMSON_KILLS", 5);
         let mut first_tunnels = Vec::new();
         for round in 0..kills {
-            let index = usize::try_from(round)? % network.ramson_routers().count();
+            // i2pd gets lost when all its tunnels die within minutes: a floodfill and one that is
+            // none are killed in turns.
+            let index = if round % 2 == 0 { 0 } else { ROUTERS - 1 };
             let first = kill(network, index, &chats)
                 .await
                 .with_context(|| format!("kill {round}, of router {index}"))?;
@@ -81,15 +84,17 @@ async fn kill(network: &Network, index: usize, chats: &[Chat]) -> Result<u64> {
     let known = number(&router.status()?, "routers");
     ensure!(known > 0, "the router knows nobody");
     let echoes: Vec<_> = chats.iter().map(Chat::echoes).collect();
+    let starts = starts(router)?.len();
     network.restart_ramson(index)?;
-    ensure!(
-        router_hash(&router.data)? == hash,
-        "the router is another now"
-    );
-    let back = until(|| began_with(router)).await?;
+    let back = until(|| Ok(self::starts(router)?.get(starts).copied())).await?;
     ensure!(
         back * 100 >= known * 95,
         "of {known} RouterInfos {back} are back"
+    );
+    // Once it says so, its RouterInfo is written.
+    ensure!(
+        router_hash(&router.data)? == hash,
+        "the router is another now"
     );
     let first = until(|| {
         let status = router.status().ok();
@@ -111,14 +116,15 @@ async fn kill(network: &Network, index: usize, chats: &[Chat]) -> Result<u64> {
     Ok(first)
 }
 
-/// With how many RouterInfos the router began, as it says itself when it starts.
-fn began_with(router: &RamsonAccess) -> Result<Option<u64>> {
+/// With how many RouterInfos the router began each time, as it says itself when it starts.
+fn starts(router: &RamsonAccess) -> Result<Vec<u64>> {
     let log = std::fs::read_to_string(&router.log)?;
-    let mut starts = log
-        .lines()
-        .filter_map(|line| line.strip_suffix(" RouterInfos to begin with"));
-    let last = starts.next_back().and_then(|line| line.rsplit(' ').next());
-    Ok(last.and_then(|count| count.parse().ok()))
+    let counts = log.lines().filter_map(|line| {
+        line.strip_suffix(" RouterInfos to begin with")?
+            .rsplit(' ')
+            .next()
+    });
+    Ok(counts.filter_map(|count| count.parse().ok()).collect())
 }
 
 async fn until<T>(mut wanted: impl FnMut() -> Result<Option<T>>) -> Result<T> {
