@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use ramson_crypto::{AeadKey, Aes256, CbcJob, TAG_LEN, siphash24};
+use ramson_crypto::{AeadKey, Aes256Encryptor, CbcJob, TAG_LEN, siphash24};
 use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
 
@@ -77,7 +77,7 @@ impl Direction {
 
 /// Puts a layer on every message of a frame's content: iv' = E(iv), data = CBC(data, iv'),
 /// iv'' = E(iv').
-fn layer(iv_key: &Aes256, data_key: &Aes256, content: &mut [u8]) {
+fn layer(iv_key: &Aes256Encryptor, data_key: &Aes256Encryptor, content: &mut [u8]) {
     let mut messages: Vec<_> = content
         .chunks_exact_mut(BLOCK)
         .filter_map(|block| block.get_mut(HEADER + 4..)?.split_first_chunk_mut::<16>())
@@ -139,7 +139,10 @@ pub(crate) fn measure(messages_per_frame: usize, bytes: usize) -> Result<PipeFig
 fn run(mut from: TcpStream, mut to: TcpStream) -> Result<Duration> {
     let before = clock_gettime(ClockId::ThreadCPUTime);
     let (mut inward, mut outward) = (Direction::new(1), Direction::new(2));
-    let (iv_key, data_key) = (Aes256::new(&[3; 32]), Aes256::new(&[4; 32]));
+    let (iv_key, data_key) = (
+        Aes256Encryptor::new(&[3; 32]),
+        Aes256Encryptor::new(&[4; 32]),
+    );
     let mut buffer = vec![0; 2 * READ];
     let mut filled = 0;
     // The length of the frame at the front, once its mask has been used.
@@ -212,7 +215,10 @@ mod tests {
             assert_eq!(out.len(), frame.len());
             Direction::new(2).open(&mut out[2..]).unwrap();
             let mut expected = content.clone();
-            let keys = (Aes256::new(&[3; 32]), Aes256::new(&[4; 32]));
+            let keys = (
+                Aes256Encryptor::new(&[3; 32]),
+                Aes256Encryptor::new(&[4; 32]),
+            );
             for block in expected.chunks_exact_mut(BLOCK) {
                 let (iv, data) = block[HEADER + 4..].split_first_chunk_mut().unwrap();
                 keys.0.encrypt_block(iv);
