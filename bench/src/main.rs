@@ -150,7 +150,11 @@ impl Router {
                 idle: Duration::from_secs(if self.quick { 10 } else { 60 }),
                 pipe_bytes: pick(2_000_000_000, 200_000_000),
             };
-            (report.streams, report.pipe) = streams::measure(kinds, plan)?;
+            let measured = streams::measure(kinds, plan)?;
+            (report.streams, report.pipe) = (measured.streams, measured.pipe);
+            for (kind, error) in &measured.failed {
+                report.failed(*kind, "streams", error)?;
+            }
         }
         report.compare();
         if self.json {

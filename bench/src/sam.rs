@@ -112,7 +112,9 @@ fn attempt(client: &Session, server: &Session) -> Result<(End, End)> {
 pub(crate) fn transfer(one: &mut End, other: &mut End, bytes: usize) -> Result<Duration> {
     let began = Instant::now();
     let send = |mut to: &TcpStream| -> Result<()> {
-        let chunk = [0x5a; 32 * 1024];
+        // i2pd compresses what it sends, a packet at a time.
+        let mut chunk = vec![0; 32 * 1024];
+        ramson_crypto::random::fill(&mut chunk);
         let mut left = bytes;
         while left > 0 {
             let next = chunk.get(..left.min(chunk.len())).unwrap_or_default();

@@ -138,19 +138,29 @@ struct Way {
     loaded: Vec<f64>,
     writes: Writes,
     carried: [u64; 2],
+    /// Why the last round that failed did.
+    failed: Option<anyhow::Error>,
 }
 
-/// Measures all kinds, and the bare pipe between them.
-pub(crate) fn measure(
-    kinds: &[HopKind],
-    plan: StreamPlan,
-) -> Result<(Vec<StreamFigure>, Vec<PipeFigure>)> {
+/// All that [`measure`] found out.
+#[derive(Debug, Default)]
+pub(crate) struct Measured {
+    pub(crate) streams: Vec<StreamFigure>,
+    pub(crate) pipe: Vec<PipeFigure>,
+    /// Of whom there is nothing, and why.
+    pub(crate) failed: Vec<(HopKind, anyhow::Error)>,
+}
+
+/// Measures all kinds, and the bare pipe between them. What does not work with others' hops is left
+/// out; i2pd's tunnels fail now and then.
+pub(crate) fn measure(kinds: &[HopKind], plan: StreamPlan) -> Result<Measured> {
     let mut ways = Vec::new();
+    let mut measured = Measured::default();
     for kind in kinds {
-        let opened = Way::open(*kind).with_context(|| format!("hops of {kind}"));
-        let mut way = opened?;
-        way.warm_up(plan)?;
-        ways.push(way);
+        match Way::open(*kind, plan) {
+            Ok(way) => ways.push(way),
+            Err(error) => measured.failed.push((*kind, error)),
+        }
     }
     let mut pipes: BTreeMap<usize, Vec<PipeFigure>> = BTreeMap::new();
     let mut frame = None;
@@ -161,8 +171,11 @@ pub(crate) fn measure(
             let Some(way) = ways.get_mut((round + turn) % count) else {
                 continue;
             };
-            way.round(plan)
-                .with_context(|| format!("hops of {}, round {}", way.kind, round + 1))?;
+            eprintln!("bench: round {} with hops of {}", round + 1, way.kind);
+            if let Err(error) = way.round(plan) {
+                eprintln!("bench: hops of {}: {error:#}", way.kind);
+                way.failed = Some(error);
+            }
         }
         // As many messages in a frame as our hops had in a write; the size of the first round.
         let ours = ways.iter().find(|way| way.kind == HopKind::Ramson);
@@ -176,22 +189,27 @@ pub(crate) fn measure(
             pipes.entry(size).or_default().push(figure);
         }
     }
-    let mut pipe = Vec::new();
     for (messages_per_frame, figures) in pipes {
         let mut cpu: Vec<_> = figures.iter().map(|it| it.cpu_s_per_gb).collect();
         let mut rate: Vec<_> = figures.iter().map(|it| it.mb_per_s).collect();
-        pipe.push(PipeFigure {
+        measured.pipe.push(PipeFigure {
             messages_per_frame,
             matched: Some(messages_per_frame) == frame,
             cpu_s_per_gb: median(&mut cpu).unwrap_or_default(),
             mb_per_s: median(&mut rate).unwrap_or_default(),
         });
     }
-    Ok((ways.into_iter().map(Way::figure).collect(), pipe))
+    for mut way in ways {
+        match way.failed.take() {
+            Some(error) if way.rounds.is_empty() => measured.failed.push((way.kind, error)),
+            _ => measured.streams.push(way.figure()),
+        }
+    }
+    Ok(measured)
 }
 
 impl Way {
-    fn open(kind: HopKind) -> Result<Self> {
+    fn open(kind: HopKind, plan: StreamPlan) -> Result<Self> {
         let mut spec = NetworkSpec::new(Peer::Current, 2);
         spec.ends = true;
         spec.quiet = true;
@@ -233,7 +251,7 @@ impl Way {
         let (client_hops, server_hops) = hashes.split_at_checked(HOPS).context("too few hops")?;
         let client = Session::open(network.router(0)?.sam, client_hops)?;
         let server = Session::open(network.router(1)?.sam, server_hops)?;
-        Ok(Self {
+        let mut way = Self {
             kind,
             network,
             pids,
@@ -248,7 +266,10 @@ impl Way {
             loaded: Vec::new(),
             writes: Writes::default(),
             carried: [0; 2],
-        })
+            failed: None,
+        };
+        way.warm_up(plan)?;
+        Ok(way)
     }
 
     /// Sends a little, then watches what the hops take when nothing is sent.

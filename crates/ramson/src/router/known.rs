@@ -16,6 +16,9 @@ pub(super) const MAX_ROUTERS: usize = 20_000;
 /// No file that is larger is read.
 pub(super) const MAX_LEN: u64 = (MAX_ROUTERS * (RouterInfo::MAX_LEN + 64)) as u64;
 
+/// RouterInfos that are handed over at once.
+const BATCH: usize = 256;
+
 /// What the file held.
 #[derive(Debug, Default)]
 pub(super) struct Known {
@@ -49,19 +52,36 @@ pub(super) fn encode<'a>(
 
 /// Reads all that can be read.
 pub(super) fn decode(bytes: &[u8], key: &[u8; 32]) -> Known {
+    let mut infos = Vec::new();
+    let mut known = decode_batches(bytes, key, |batch| infos.extend(batch));
+    known.infos = infos;
+    known
+}
+
+/// Reads all that can be read and hands it over in batches, while the rest is being read; none is
+/// left in the result.
+pub(super) fn decode_batches(
+    bytes: &[u8],
+    key: &[u8; 32],
+    mut take: impl FnMut(Vec<Verified<RouterInfo>>),
+) -> Known {
     let mut known = Known::default();
     let Some(mut rest) = bytes.strip_prefix(MAGIC) else {
         known.damaged = usize::from(!bytes.is_empty());
         return known;
     };
-    let mut lost = false;
-    while !rest.is_empty() && known.infos.len() + known.damaged < MAX_ROUTERS {
+    let (mut read, mut lost) = (0, false);
+    while !rest.is_empty() && read + known.damaged < MAX_ROUTERS {
         match record(rest, key) {
             Some((info, foreign, after)) => {
                 known.infos.push(info);
                 known.foreign += usize::from(foreign);
+                read += 1;
                 rest = after;
                 lost = false;
+                if known.infos.len() >= BATCH {
+                    take(std::mem::take(&mut known.infos));
+                }
             }
             None => {
                 known.damaged += usize::from(!lost);
@@ -70,6 +90,7 @@ pub(super) fn decode(bytes: &[u8], key: &[u8; 32]) -> Known {
             }
         }
     }
+    take(std::mem::take(&mut known.infos));
     known
 }
 
@@ -118,6 +139,19 @@ mod tests {
         let known = decode(&encode(infos.iter(), &KEY), &KEY);
         assert_eq!(known.infos, infos);
         assert_eq!((known.foreign, known.damaged), (0, 0));
+    }
+
+    #[test]
+    fn batches_hold_what_the_file_does_in_its_order() {
+        let infos = infos(2 * BATCH + 3);
+        let mut batches = Vec::new();
+        let known = decode_batches(&encode(infos.iter(), &KEY), &KEY, |batch| {
+            batches.push(batch);
+        });
+        assert_eq!(known.infos, []);
+        let sizes: Vec<_> = batches.iter().map(Vec::len).collect();
+        assert_eq!(sizes, [BATCH, BATCH, 3]);
+        assert_eq!(batches.concat(), infos);
     }
 
     #[test]

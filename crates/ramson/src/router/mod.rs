@@ -171,17 +171,19 @@ impl RunningRouter {
             let accept = net::accept(listener, handle.clone(), shared.clone(), alive.clone());
             services.push(runtime.spawn(accept).abort_handle());
         }
-        // Last: others may come while this is read.
-        let known = folder.read_known();
+        // Last: others may come while this is read, and the router takes what is read already.
+        let mut seeded = 0;
+        let known = folder.read_known(|infos| {
+            seeded += infos.len();
+            handle.seed(infos);
+        });
         if known.damaged > 0 {
             tracing::warn!(
-                kept = known.infos.len(),
+                kept = seeded,
                 places = known.damaged,
                 "the file of known RouterInfos is damaged: some were lost"
             );
         }
-        let mut seeded = known.infos.len();
-        handle.seed(known.infos);
         if let Some(path) = seed {
             let seed = Seed::read(&path)?;
             tracing::debug!(skipped = seed.skipped, "read the seed");

@@ -65,8 +65,9 @@ impl DataFolder {
         self.write("router.info", info.as_bytes());
     }
 
-    /// Reads the RouterInfos that were known; none if there is no file, or none that can be read.
-    pub(super) fn read_known(&self) -> Known {
+    /// Reads the RouterInfos that were known and hands them over in batches; none if there is no file,
+    /// or none that can be read.
+    pub(super) fn read_known(&self, take: impl FnMut(Vec<Verified<RouterInfo>>)) -> Known {
         let mut bytes = Vec::new();
         let read = match File::open(self.file("routers.db")) {
             Ok(file) => file.take(known::MAX_LEN).read_to_end(&mut bytes),
@@ -77,7 +78,7 @@ impl DataFolder {
             tracing::warn!(%error, "the RouterInfos that were known cannot be read");
         }
         // What was read before an error is as good as ever.
-        known::decode(&bytes, &self.seal_key)
+        known::decode_batches(&bytes, &self.seal_key, take)
     }
 
     /// Writes the RouterInfos that are known; the same as for the own one. None at all are no better
@@ -178,13 +179,19 @@ mod tests {
     use super::*;
     use crate::router::testing::router_info;
 
+    fn read_known(folder: &DataFolder) -> Known {
+        let mut infos = Vec::new();
+        let known = folder.read_known(|batch| infos.extend(batch));
+        Known { infos, ..known }
+    }
+
     #[test]
     fn a_folder_keeps_its_identity_and_what_it_knew() {
         let temp = tempfile::tempdir().unwrap();
         let path = temp.path().join("a/b");
         let folder = DataFolder::open(&path).unwrap();
         let hash = folder.keys.identity().hash();
-        assert_eq!(folder.read_known().infos, []);
+        assert_eq!(read_known(&folder).infos, []);
         let mut random = Random::from_seed([4; 32]);
         let infos = [router_info(&mut random), router_info(&mut random)];
         folder.write_known(&infos);
@@ -200,7 +207,7 @@ mod tests {
 
         let folder = DataFolder::open(&path).unwrap();
         assert_eq!(folder.keys.identity().hash(), hash);
-        let known = folder.read_known();
+        let known = read_known(&folder);
         assert_eq!((known.infos, known.foreign), (infos.to_vec(), 0));
     }
 
@@ -216,14 +223,14 @@ mod tests {
         folder.write_info(&infos[0]);
         assert!(*folder.writing.lock().unwrap());
         assert!(!temp.path().join(".router.info.new").exists());
-        assert_eq!(folder.read_known().infos, infos);
+        assert_eq!(read_known(&folder).infos, infos);
         std::fs::remove_dir(temp.path().join("router.info")).unwrap();
         folder.write_info(&infos[0]);
         assert!(!*folder.writing.lock().unwrap());
         // And a folder holds no RouterInfos.
         std::fs::remove_file(temp.path().join("routers.db")).unwrap();
         std::fs::create_dir(temp.path().join("routers.db")).unwrap();
-        assert_eq!(folder.read_known().infos, []);
+        assert_eq!(read_known(&folder).infos, []);
     }
 
     /// Whatever became of the file: what still has its seal or its signature is there.
@@ -247,7 +254,7 @@ mod tests {
                 .step_by(1000)
                 .for_each(|byte| *byte ^= 4);
             std::fs::write(&path, &bytes).unwrap();
-            let known = folder.read_known();
+            let known = read_known(&folder);
             let hit = bytes.len() / 1000 + 1;
             assert!(known.infos.len() + hit >= infos.len(), "{from}");
             assert!(known.infos.iter().all(|info| infos.contains(info)));
@@ -257,20 +264,20 @@ mod tests {
         for len in [0, 1, 15, 16, 17, size, 10 * size + 16, good.len() - 1] {
             std::fs::write(&path, &good[..len]).unwrap();
             let whole = len.saturating_sub(16) / size;
-            assert_eq!(folder.read_known().infos, infos[..whole], "{len}");
+            assert_eq!(read_known(&folder).infos, infos[..whole], "{len}");
         }
         let hole = [&good[..5 * size], &good[9 * size + 77..]].concat();
         std::fs::write(&path, hole).unwrap();
-        let known = folder.read_known();
+        let known = read_known(&folder);
         assert!((infos.len() - 7..infos.len() - 4).contains(&known.infos.len()));
         // Something else altogether, with and without the first bytes of such a file.
         let mut noise = vec![0; 100_000];
         random.fill(&mut noise);
         std::fs::write(&path, &noise).unwrap();
-        let known = folder.read_known();
+        let known = read_known(&folder);
         assert_eq!((known.infos.len(), known.damaged), (0, 1));
         std::fs::write(&path, [&good[..3 * size + 16], &noise].concat()).unwrap();
-        assert_eq!(folder.read_known().infos, infos[..3]);
+        assert_eq!(read_known(&folder).infos, infos[..3]);
     }
 
     #[test]

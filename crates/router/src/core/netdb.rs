@@ -201,11 +201,12 @@ impl NetDb {
         if new && !self.make_room(&info, teller) {
             return Stored::Refused(StoreRefusal::Full);
         }
-        let capabilities = info.capabilities();
-        let reachable = info
-            .ntcp2_addresses()
-            .any(|address| address.published().is_some());
-        if capabilities.is_floodfill() && reachable {
+        // Addresses are parsed for the few that say they are floodfills.
+        let reachable = |info: &RouterInfo| {
+            let mut addresses = info.ntcp2_addresses();
+            addresses.any(|address| address.published().is_some())
+        };
+        if info.capabilities().is_floodfill() && reachable(&info) {
             self.floodfills.insert(hash);
         } else {
             self.floodfills.remove(&hash);
