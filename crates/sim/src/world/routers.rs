@@ -202,8 +202,15 @@ impl World {
         open.map(|link| NodeId(link.peer_node)).collect()
     }
 
+    /// When a router published its RouterInfo, by its own clock.
+    pub fn published(&self, id: NodeId) -> Option<UnixTime> {
+        let handle = self.node(id.0)?.handle.as_ref()?;
+        Some(handle.router_info().published())
+    }
+
     /// When the RouterInfo was published that one router knows of another.
-    pub fn known_since(&self, id: NodeId, other: &RouterHash) -> Option<UnixTime> {
+    pub fn known_since(&self, id: NodeId, other: NodeId) -> Option<UnixTime> {
+        let other = &self.node(other.0)?.hash;
         let parts = &self.node(id.0)?.parts;
         parts
             .iter()
