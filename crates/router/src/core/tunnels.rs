@@ -824,3 +824,6 @@ fn network(info: &RouterInfo) -> Option<[u8; 2]> {
             _ => None,
         })
 }
+
+#[cfg(test)]
+mod tests;

@@ -22,6 +22,8 @@ const TRANSIT_LASTS: Duration = Duration::from_secs(640);
 /// Of about so many routers it is looked at in the same second what they know of their neighbours,
 /// which takes long.
 const NEWS_AT_ONCE: u64 = 150;
+/// Between two dials of one router.
+const LONGEST_PAUSE: Duration = Duration::from_secs(603);
 /// How often it is noted how many were accepted.
 const NOTE_EVERY: Duration = Duration::from_secs(10);
 /// What honest routers never give each other cause to count.
@@ -200,8 +202,16 @@ impl Checks {
         }
     }
 
-    /// Neighbours know what one publishes of oneself.
+    /// Neighbours know what one publishes of oneself, and who cannot be reached gets another chance.
     fn news(&mut self, network: &Network, router: NodeId, found: &mut Vec<String>) {
+        let pause = network.world.longest_pause(router);
+        if pause > LONGEST_PAUSE {
+            let number = router.index();
+            found.push(format!(
+                "router {number} does not dial some other for {} s",
+                pause.as_secs()
+            ));
+        }
         let seen = self.seen.entry(router).or_default();
         let mut outdated = BTreeMap::new();
         for other in network.world.neighbours(router) {
