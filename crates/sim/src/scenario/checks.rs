@@ -22,6 +22,8 @@ const TRANSIT_LASTS: Duration = Duration::from_secs(640);
 /// Of about so many routers it is looked at in the same second what they know of their neighbours,
 /// which takes long.
 const NEWS_AT_ONCE: u64 = 150;
+/// When all have begun and found each other, also in large networks.
+const CALM_FROM: Duration = Duration::from_secs(120);
 /// Between two dials of one router.
 const LONGEST_PAUSE: Duration = Duration::from_secs(603);
 /// How often it is noted how many were accepted.
@@ -274,7 +276,11 @@ impl Checks {
             .world
             .config(router)
             .map_or(0, |config| config.exploratory.quantity);
-        if self.expected.calm && seen.complete && (inbound == 0 || outbound == 0) {
+        if self.expected.calm
+            && now >= CALM_FROM
+            && seen.complete
+            && (inbound == 0 || outbound == 0)
+        {
             found.push(format!(
                 "router {number} has lost its tunnels: {inbound} and {outbound} are left"
             ));
