@@ -185,6 +185,13 @@ impl Links {
         self.linked
     }
 
+    /// The longest time until some router that could not be reached may be dialled again.
+    pub(crate) fn longest_pause(&self, now: Instant) -> Duration {
+        let pauses = self.peers.values();
+        let longest = pauses.map(|peer| peer.retry_at.saturating_since(now)).max();
+        longest.unwrap_or_default()
+    }
+
     /// Links that came in and have not shaken hands.
     pub(crate) fn half_open(&self) -> usize {
         self.env.admission().half_open()

@@ -274,6 +274,11 @@ impl Core {
         self.netdb.router(router).map(|info| info.published())
     }
 
+    /// The longest time until some router that could not be reached may be dialled again.
+    pub fn longest_pause(&self, now: Instant) -> Duration {
+        self.links.longest_pause(now)
+    }
+
     /// Handles a batch and what is due; returns when it wants to be called again.
     pub fn step(&mut self, now: Now) -> Option<Instant> {
         let mut batch = std::mem::take(&mut self.batch);
@@ -309,6 +314,11 @@ impl Core {
                 self.handshakes.done(incoming);
                 self.netdb.seed_router(peer, now);
                 let max_links = self.config.max_links;
+                if self.own.is_news(now) {
+                    let info = self.own.info().clone();
+                    let flood = false;
+                    let _ = commands.post(LinkCommand::RouterInfo { info, flood });
+                }
                 self.links
                     .up(router, link, incoming, commands, max_links, now);
                 if let Some(handle) = self.links.handle(router, now) {

@@ -347,11 +347,10 @@ impl NetDb {
         count: usize,
         excluded: impl Fn(&RouterHash) -> bool,
     ) -> Vec<RouterHash> {
-        let others = self
-            .routers
-            .keys()
-            .filter(|hash| !self.floodfills.contains(hash));
-        closest(others, key, day, count, excluded)
+        // Whether it is a floodfill is asked of the few that are close enough.
+        closest(self.routers.keys(), key, day, count, |router| {
+            self.floodfills.contains(router) || excluded(router)
+        })
     }
 
     /// Drops what is too old; once a minute is enough.

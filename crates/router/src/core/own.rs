@@ -17,6 +17,8 @@ use crate::config::RouterConfig;
 
 /// A RouterInfo is signed anew after this long; peers refuse links after 90 minutes.
 const REPUBLISH: Duration = Duration::from_secs(25 * 60);
+/// Handshakes that began with the RouterInfo before are over after this.
+const NEWS: Duration = Duration::from_secs(60);
 
 /// The secrets of a router, as they are stored.
 #[derive(Debug, Clone)]
@@ -64,6 +66,8 @@ pub(crate) struct OwnRouter {
     receiver: Receiver,
     local: Arc<LocalRouter>,
     signed: Now,
+    /// It was another one before.
+    resigned: bool,
 }
 
 impl OwnRouter {
@@ -81,6 +85,7 @@ impl OwnRouter {
             keys,
             local,
             signed: now,
+            resigned: false,
         })
     }
 
@@ -116,7 +121,13 @@ impl OwnRouter {
     ) -> Result<(), EncodeError> {
         self.local = Arc::new(sign(&self.keys, &self.identity, config, congestion, now)?);
         self.signed = now;
+        self.resigned = true;
         Ok(())
+    }
+
+    /// Says whether a link that comes up now may have told the peer the RouterInfo before.
+    pub(crate) fn is_news(&self, now: Now) -> bool {
+        self.resigned && now.instant.saturating_since(self.signed.instant) < NEWS
     }
 }
 
@@ -190,5 +201,51 @@ pub(crate) fn is_public(address: IpAddr) -> bool {
                 || (first & 0xffc0) == 0xfe80
                 || (first == 0x2001 && v6.segments().get(1) == Some(&0xdb8)))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ramson_crypto::Random;
+    use ramson_wire::RouterHash;
+
+    use crate::core::{CoreMessage, RouterKeys};
+    use crate::inbox::Inbox;
+    use crate::link::LinkCommand;
+    use crate::router::Router;
+    use crate::testing::{at, config, router_info};
+
+    /// Handshakes begin with the RouterInfo of then; whoever hears that one is told the new one.
+    #[test]
+    fn a_link_that_comes_up_after_the_router_info_changed_carries_it() {
+        let (now, mut random) = (at(1000), Random::from_seed([5; 32]));
+        let keys = RouterKeys::generate(&mut random);
+        let router = Router::new(config(4000), keys, 1, now, random).unwrap();
+        let mut core = router.core;
+        let mut told = |seed: u8, now| {
+            let commands = Inbox::new(10);
+            let link = CoreMessage::LinkUp {
+                link: u64::from(seed),
+                incoming: true,
+                peer: router_info(seed, false, now),
+                skew_ms: 0,
+                commands: commands.sender(10),
+            };
+            core.handle(link, now);
+            core.resign = seed == 1;
+            core.tick(now);
+            let mut given = Vec::new();
+            commands.take(10, &mut given);
+            let infos = given.iter().filter_map(|command| match command {
+                LinkCommand::RouterInfo { info, .. } => Some(info.hash()),
+                _ => None,
+            });
+            infos.collect::<Vec<RouterHash>>()
+        };
+        let us = router.handle.hash();
+        // The link that is up when it changes, one that comes up then, and one much later.
+        assert_eq!(told(1, now), [us]);
+        assert_eq!(told(2, at(2000)), [us]);
+        assert_eq!(told(3, at(100_000)), []);
     }
 }

@@ -141,3 +141,59 @@ impl Core {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ramson_crypto::Random;
+    use ramson_wire::{RoutingKey, UtcDay};
+
+    use super::*;
+    use crate::core::RouterKeys;
+    use crate::router::Router;
+    use crate::testing::{at, config, router_info};
+
+    fn confirm(core: &mut Core, now: Now) {
+        let (token, _) = core.publisher.waiting.unwrap();
+        let mut body = BytesMut::new();
+        let status = DeliveryStatus {
+            id: token.get(),
+            timestamp: now.unix,
+        };
+        status.encode(&mut body);
+        let kind = MessageType::DeliveryStatus;
+        let message = core.message(kind, body.freeze(), now).unwrap();
+        core.delivery_status(Origin::Peer(RouterHash([9; 32])), &message, now);
+    }
+
+    #[test]
+    fn a_nearer_floodfill_is_told_as_soon_as_it_is_known_and_once() {
+        let (now, mut random) = (at(1000), Random::from_seed([99; 32]));
+        let keys = RouterKeys::generate(&mut random);
+        let router = Router::new(config(4000), keys, 1, now, random).unwrap();
+        let mut core = router.core;
+        let us = router.handle.hash();
+        let mut infos: Vec<_> = (1..=5).map(|seed| router_info(seed, true, now)).collect();
+        let target = RoutingKey::new(&us.0, UtcDay::of(now.unix));
+        infos.sort_by_key(|info| target.distance(&info.hash()));
+        let nearest = infos.remove(0);
+        for info in infos {
+            core.netdb.seed_router(info, now);
+        }
+        core.publish(now);
+        confirm(&mut core, now);
+        assert_eq!(core.publisher.confirmed, 1);
+        core.publish(at(20_000));
+        assert!(core.publisher.waiting.is_none());
+
+        core.netdb.seed_router(nearest.clone(), at(20_000));
+        core.publish(at(40_000));
+        assert_eq!(core.publisher.tried, [nearest.hash()]);
+        // It does not confirm. The others have it, until it is due again.
+        for seconds in 1..60 {
+            core.publish(at(50_000 + seconds * 1000));
+            assert!(core.publisher.waiting.is_none());
+        }
+        core.publish(at(1000 + AGAIN.as_millis() as u64));
+        assert!(core.publisher.waiting.is_some());
+    }
+}

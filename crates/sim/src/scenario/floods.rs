@@ -10,8 +10,10 @@ const FROM: Duration = Duration::from_secs(60);
 const UNTIL: Duration = Duration::from_secs(120);
 /// One hostile machine for so many routers.
 const ROUTERS_EACH: usize = 10;
-/// Messages a second of each hostile link.
-const PER_S: u32 = 400;
+/// Messages a second of each hostile link, at most and for each router of the network: small
+/// networks are for tests that should not take long, and most quotas are below that, too.
+const PER_S: usize = 400;
+const PER_S_OF_ROUTER: usize = 4;
 /// Connections that a machine begins in a second.
 const DIALS_PER_S: usize = 5;
 
@@ -57,6 +59,8 @@ impl Script for Floods {
             self.over = true;
             return;
         }
+        let flood = PER_S.min(PER_S_OF_ROUTER * network.routers.len());
+        let flood = u32::try_from(flood).unwrap_or(u32::MAX);
         while self.dialled < due {
             self.dialled += 1;
             for (machine, target, attack) in &self.machines {
@@ -64,7 +68,7 @@ impl Script for Floods {
                 let links = !matches!(attack, Attack::Garbage | Attack::Silence);
                 let per_s = match attack {
                     Attack::Replays => REPLAYS_PER_S,
-                    _ => PER_S,
+                    _ => flood,
                 };
                 if !(links && network.world.hostile_links(*machine) > 0) {
                     network.world.attack(*machine, *target, *attack, per_s);

@@ -105,8 +105,8 @@ impl Surveys {
                 let good = answer.found && took <= PATIENCE;
                 if let Some(figure) = &mut self.figure {
                     let found = if answer.found { "found" } else { "not found" };
-                    let wanted = network.world.node_of(&answer.router).map(NodeId::index);
                     figure.count(good, || {
+                        let wanted = network.world.node_of(&answer.router).map(NodeId::index);
                         let asker = router.index();
                         format!("router {asker} asked for {wanted:?} at {asked:?}: {found} after {took:?}")
                     });

@@ -1,14 +1,15 @@
 //! Starting, stopping and asking the routers of a world.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use ramson_proto::ntcp2::LocalRouter;
 use ramson_router::{Router, RouterConfig};
 use ramson_wire::{RouterInfo, UnixTime, Verified};
 
 use super::{
-    Kind, LookupOutcome, NodeId, Part, PartId, RelayCounters, RouterHandle, RouterHash,
-    RouterStatus, Stage, World,
+    Core, Instant, Kind, LookupOutcome, NodeId, Part, PartId, RelayCounters, RouterHandle,
+    RouterHash, RouterStatus, Stage, World,
 };
 use crate::hostile::{Attack, HostileLink};
 use crate::link::{LinkEnd, Speaker};
@@ -202,13 +203,31 @@ impl World {
         open.map(|link| NodeId(link.peer_node)).collect()
     }
 
+    /// When a router published its RouterInfo, by its own clock.
+    pub fn published(&self, id: NodeId) -> Option<UnixTime> {
+        let handle = self.node(id.0)?.handle.as_ref()?;
+        Some(handle.router_info().published())
+    }
+
     /// When the RouterInfo was published that one router knows of another.
-    pub fn known_since(&self, id: NodeId, other: &RouterHash) -> Option<UnixTime> {
+    pub fn known_since(&self, id: NodeId, other: NodeId) -> Option<UnixTime> {
+        let other = &self.node(other.0)?.hash;
+        self.core(id)?.published(other)
+    }
+
+    /// The longest time until a router dials some other again that it could not reach.
+    pub fn longest_pause(&self, id: NodeId) -> Duration {
+        let now = Instant::from_micros(self.now);
+        self.core(id)
+            .map_or(Duration::ZERO, |core| core.longest_pause(now))
+    }
+
+    fn core(&self, id: NodeId) -> Option<&Core> {
         let parts = &self.node(id.0)?.parts;
         parts
             .iter()
             .find_map(|part| match &self.slots.get(part.index as usize)?.part {
-                Some(Part::Core(core)) => core.published(other),
+                Some(Part::Core(core)) => Some(&**core),
                 _ => None,
             })
     }

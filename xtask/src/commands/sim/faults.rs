@@ -146,16 +146,21 @@ impl Copy {
 
     /// Builds the simulator; returns where it is.
     pub(super) fn build(&self) -> Result<PathBuf> {
-        let status = Command::new(cargo())
+        let built = Command::new(cargo())
             .current_dir(&self.tree)
             .env("CARGO_TARGET_DIR", &self.target)
             // Each fault changes a few lines of one file.
             .env("CARGO_INCREMENTAL", "1")
             .args(["build", "--quiet", "--release", "--package", "ramson-sim"])
             .args(["--bin", "sim"])
-            .status()
+            .output()
             .context("cannot run cargo")?;
-        ensure!(status.success(), "the simulator does not build");
+        // A fault leaves things unused: warnings are told only with errors.
+        ensure!(
+            built.status.success(),
+            "the simulator does not build:\n{}",
+            String::from_utf8_lossy(&built.stderr)
+        );
         Ok(self.target.join("release").join("sim"))
     }
 }
