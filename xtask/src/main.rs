@@ -29,6 +29,8 @@ enum Commands {
     Peers(commands::peers::Peers),
     /// Run a network of simulated routers and see what comes of it.
     Sim(commands::sim::Sim),
+    /// Run the fuzz targets and see what comes of it.
+    Fuzz(commands::fuzz::Fuzz),
 }
 
 fn main() -> ExitCode {
@@ -39,6 +41,7 @@ fn main() -> ExitCode {
         Commands::Licences => commands::licences::check(),
         Commands::Peers(command) => command.run(),
         Commands::Sim(command) => command.run(),
+        Commands::Fuzz(command) => command.run(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -98,13 +98,24 @@ mod tests {
         assert!(key.open_in_place(0, b"", &mut [WRONG; 20]).is_err());
 
         let mut text = [3; 32];
-        Aes256::new(&[2; 32]).cbc_encrypt(&[1; 16], &mut text).unwrap();
-        Aes256::new(&[2; 32]).cbc_decrypt(&[8; 16], &mut text).unwrap();
-        assert!(Aes256::new(&[2; 32]).cbc_encrypt(&[1; 16], &mut text[1..]).is_err());
+        Aes256::new(&[2; 32])
+            .cbc_encrypt(&[1; 16], &mut text)
+            .unwrap();
+        Aes256::new(&[2; 32])
+            .cbc_decrypt(&[8; 16], &mut text)
+            .unwrap();
+        assert!(
+            Aes256::new(&[2; 32])
+                .cbc_encrypt(&[1; 16], &mut text[1..])
+                .is_err()
+        );
         chacha20::apply(&[1; 32], &[1; 12], &mut text);
         assert_eq!(text, [3; 32]);
 
-        let (one, two) = (PrivateKey::from_bytes([9; 32]), PrivateKey::from_bytes([0x8c; 32]));
+        let (one, two) = (
+            PrivateKey::from_bytes([9; 32]),
+            PrivateKey::from_bytes([0x8c; 32]),
+        );
         assert_eq!(two.public()[30..], [0x8c, 0x0c]);
         let secret = one.agree(&two.public()).unwrap();
         assert_eq!(*secret, *two.agree(&one.public()).unwrap());

@@ -1,6 +1,7 @@
 //! The commands, a file per group.
 
 pub(crate) mod demo;
+pub(crate) mod fuzz;
 pub(crate) mod licences;
 pub(crate) mod net;
 pub(crate) mod peers;
