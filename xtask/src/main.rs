@@ -35,6 +35,8 @@ enum Commands {
     SimFaults(commands::sim::SimFaults),
     /// Run streams over a mixed network and over one of i2pd alone, for long, and compare them.
     Soak(commands::soak::Soak),
+    /// Run the fuzz targets and see what comes of it.
+    Fuzz(commands::fuzz::Fuzz),
 }
 
 fn main() -> ExitCode {
@@ -48,6 +50,7 @@ fn main() -> ExitCode {
         Commands::Sim(command) => command.run(),
         Commands::SimFaults(command) => command.run(),
         Commands::Soak(command) => command.run(),
+        Commands::Fuzz(command) => command.run(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -11,6 +11,10 @@ pub use args::Arguments;
 
 mod commands;
 
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
+
 mod failure;
 pub use failure::{Failure, Interrupted};
 

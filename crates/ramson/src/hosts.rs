@@ -33,7 +33,7 @@ impl Hosts {
         })
     }
 
-    fn parse(text: &str) -> Result<Self, (usize, &'static str)> {
+    pub(crate) fn parse(text: &str) -> Result<Self, (usize, &'static str)> {
         let mut entries = BTreeMap::new();
         for (index, line) in text.lines().enumerate() {
             let number = index + 1;

@@ -22,6 +22,10 @@ fn main() {
         ("router_core", core()),
         ("router_link", link()),
         ("router_relay", relay()),
+        ("file_router", file_router()),
+        ("file_seed", file_seed()),
+        ("file_text", file_text()),
+        ("transfer_frame", transfer_frame()),
     ] {
         let folder = corpus.join(target);
         fs::create_dir_all(&folder).unwrap();
@@ -821,7 +825,7 @@ fn relay() -> Seeds {
     insert(&mut seeds, "deliver-tiny", bytes);
     let mut own = all(&[&[0, shell, 0, 0], &tick]);
     for _ in 0..4 {
-        own.extend_from_slice(&[answer, 0, 0, 0, 0].repeat(3));
+        own.extend_from_slice(&[answer, 0, 0, 0, 0].repeat(6));
         own.extend_from_slice(&[around, time, 0, 40, around, time, 0, 10]);
     }
     insert(&mut seeds, "own", own);
@@ -838,5 +842,181 @@ fn relay() -> Seeds {
         "build",
         all(&[&[0], &request, &any(4, 1), &tick]),
     );
+    seeds
+}
+
+/// RouterInfos whose signature holds, which is not so of those of the fake.
+fn router_infos() -> Vec<Vec<u8>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../corpus/wire_router_info");
+    let mut files: Vec<_> = fs::read_dir(folder)
+        .unwrap()
+        .map(|it| it.unwrap().path())
+        .collect();
+    files.sort();
+    let infos = files.iter().map(|file| fs::read(file).unwrap());
+    let info = |bytes: Vec<u8>| ramson_wire::RouterInfo::from_bytes(&bytes).ok();
+    let infos = infos.filter_map(info);
+    let good = infos.filter_map(|info| info.verify().ok());
+    good.map(|info| info.as_bytes().to_vec()).collect()
+}
+
+fn file_router() -> Seeds {
+    let mut seeds = Seeds::new();
+    let magic = b"ramson routers 1";
+    let infos = router_infos();
+    println!("RouterInfos whose signature holds: {}", infos.len());
+    let record = |info: &[u8]| {
+        let len = u16::try_from(info.len()).unwrap().to_be_bytes();
+        all(&[b"\xf3RI\x9c", &len, info, &[0; 32]])
+    };
+    insert(&mut seeds, "empty", Vec::new());
+    insert(&mut seeds, "magic", magic.to_vec());
+    insert(&mut seeds, "text", b"no routers at all".to_vec());
+    for (at, info) in infos.iter().enumerate() {
+        let one = record(info);
+        insert(&mut seeds, &format!("one-{at}"), all(&[magic, &one]));
+        insert(&mut seeds, &format!("two-{at}"), all(&[magic, &one, &one]));
+        let cut = &one[..one.len() / 2];
+        insert(&mut seeds, &format!("cut-{at}"), all(&[magic, cut, &one]));
+        insert(
+            &mut seeds,
+            &format!("noise-{at}"),
+            all(&[magic, b"noise", &one, b"end"]),
+        );
+        let mut damaged = one.clone();
+        damaged[200] ^= 1;
+        insert(
+            &mut seeds,
+            &format!("damaged-{at}"),
+            all(&[magic, &damaged, &one]),
+        );
+    }
+    let marks = b"\xf3RI\x9c".repeat(50);
+    insert(&mut seeds, "marks", all(&[magic, &marks]));
+    for len in [0, 1, 0xffff_u16] {
+        let bytes = all(&[magic, b"\xf3RI\x9c", &len.to_be_bytes(), &[0; 40]]);
+        insert(&mut seeds, &format!("length-{len}"), bytes);
+    }
+    let keys = all(&[b"ramson router 1\n", &[3; 32 * 3 + 16 + 64]]);
+    let sum = ramson_crypto::sha256(&keys);
+    insert(&mut seeds, "keys", all(&[&keys, &sum]));
+    insert(&mut seeds, "keys-sum", all(&[&keys, &[0; 32]]));
+    insert(&mut seeds, "keys-cut", keys);
+    seeds
+}
+
+fn file_seed() -> Seeds {
+    let mut seeds = file_router();
+    let infos = router_infos();
+    for (at, info) in infos.iter().enumerate() {
+        insert(&mut seeds, &format!("info-{at}"), info.clone());
+        insert(&mut seeds, &format!("zip-{at}"), zip_of(&[("a.dat", info)]));
+    }
+    let two = [("netDb/rA/a.dat", &b"none"[..]), ("netDb/rA/", &b""[..])];
+    insert(&mut seeds, "zip-none", zip_of(&two));
+    insert(&mut seeds, "zip-empty", zip_of(&[]));
+    insert(&mut seeds, "zip-begin", b"PK\x03\x04".to_vec());
+    seeds
+}
+
+/// A zip file whose entries are stored as they are (PKWARE, APPNOTE, 4.3).
+fn zip_of(files: &[(&str, &[u8])]) -> Vec<u8> {
+    let (mut out, mut directory) = (Vec::new(), Vec::new());
+    for (name, content) in files {
+        let mut crc = u32::MAX;
+        for byte in *content {
+            crc ^= u32::from(*byte);
+            for _ in 0..8 {
+                crc = (crc >> 1) ^ if crc & 1 == 1 { 0xedb8_8320 } else { 0 };
+            }
+        }
+        let len = u32::try_from(content.len()).unwrap().to_le_bytes();
+        let name_len = u16::try_from(name.len()).unwrap().to_le_bytes();
+        let at = u32::try_from(out.len()).unwrap().to_le_bytes();
+        let common = all(&[
+            &[20, 0, 0, 0, 0, 0, 0, 0, 0x21, 0],
+            &(!crc).to_le_bytes(),
+            &len,
+            &len,
+            &name_len,
+            &[0, 0],
+        ]);
+        out.extend(all(&[b"PK\x03\x04", &common, name.as_bytes(), content]));
+        directory.extend(all(&[
+            b"PK\x01\x02",
+            &[20, 0],
+            &common,
+            &[0; 10],
+            &at,
+            name.as_bytes(),
+        ]));
+    }
+    let count = u16::try_from(files.len()).unwrap().to_le_bytes();
+    let size = u32::try_from(directory.len()).unwrap().to_le_bytes();
+    let at = u32::try_from(out.len()).unwrap().to_le_bytes();
+    let end = all(&[b"PK\x05\x06", &[0; 4], &count, &count, &size, &at, &[0, 0]]);
+    all(&[&out, &directory, &end])
+}
+
+fn file_text() -> Seeds {
+    let mut seeds = Seeds::new();
+    for (name, text) in [
+        (
+            "config",
+            "data = \"d\"\nbandwidth_kb_per_s = 100\n[ntcp2]\nport = 1\n",
+        ),
+        (
+            "config-all",
+            "data = \"d\"\nseed = \"s\"\nlog = \"debug\"\nnetwork_id = 77\nallow_local = true\n\
+             [ntcp2]\nlisten = \"127.0.0.1:1\"\npublished = \"127.0.0.1:1\"\n\
+             [transit]\ntunnels = 5\nrate_kb_per_s = 3\nshare = 50\n\
+             [exploratory]\nhops = 2\nquantity = 3\n",
+        ),
+        (
+            "config-any",
+            "data = \"d\"\n[ntcp2]\npublished = \"0.0.0.0:1\"\n",
+        ),
+        ("config-open", "data = \"d\n"),
+        ("config-table", "[ntcp2\n"),
+        ("config-unknown", "data = \"d\"\nmore = 1\n"),
+        ("hosts", "# a comment\nexample.i2p=AAAA\n"),
+        ("hosts-no", "example.i2p\n"),
+        ("hosts-name", "\u{e9}.i2p=AAAA#!a=b\n"),
+        ("numbers", "{\"version\":\"1\",\"links\":7}"),
+        ("numbers-array", "[[[[[[[["),
+        ("numbers-string", "\"\\u00"),
+        ("empty", ""),
+    ] {
+        insert(&mut seeds, name, text.as_bytes().to_vec());
+    }
+    seeds
+}
+
+fn transfer_frame() -> Seeds {
+    let mut seeds = Seeds::new();
+    for (name, kind, body) in [
+        ("hello", 1_u8, all(&[b"RAMSONtx", &[0; 14]])),
+        ("hello-other", 1, vec![0; 22]),
+        ("offer", 2, all(&[&[0; 44], b"name"])),
+        ("start", 3, vec![0; 12]),
+        ("data", 4, vec![1; 30]),
+        ("data-none", 4, Vec::new()),
+        ("end", 5, vec![0; 4]),
+        ("bye", 6, Vec::new()),
+        ("abort", 7, vec![0; 4]),
+        ("working", 8, Vec::new()),
+        ("welcome", 0x81, all(&[b"RAMSONtx", &[0, 1]])),
+        ("resume", 0x82, vec![0; 44]),
+        ("have", 0x83, vec![0; 4]),
+        ("refuse-file", 0x84, vec![0, 0, 0, 1, 2]),
+        ("done", 0x85, vec![0; 4]),
+        ("damaged", 0x86, vec![0; 4]),
+        ("refuse-all", 0x87, vec![3]),
+        ("goodbye", 0x88, Vec::new()),
+        ("progress", 0x89, vec![0; 12]),
+        ("unknown", 0x99, vec![0; 12]),
+    ] {
+        insert(&mut seeds, name, all(&[&[kind], &body]));
+    }
     seeds
 }

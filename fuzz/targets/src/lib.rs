@@ -15,6 +15,11 @@ pub use messages::{wire_garlic, wire_i2np, wire_ntcp2, wire_tunnel};
 mod netdb;
 pub use netdb::{wire_lease_set, wire_mapping, wire_router_info};
 
+#[cfg(feature = "files")]
+mod files;
+#[cfg(feature = "files")]
+pub use files::{file_router, file_seed, file_text, transfer_frame};
+
 mod reach;
 pub use reach::reached_by;
 
@@ -41,7 +46,7 @@ impl Target {
     }
 }
 
-/// Every target; the machines with their feature only.
+/// Every target; the machines and the files with their features only.
 pub fn targets() -> Vec<Target> {
     let decoders = [
         Target::new("sam_line", sam_line, &[]),
@@ -81,5 +86,14 @@ pub fn targets() -> Vec<Target> {
     ];
     #[cfg(not(feature = "machines"))]
     let machines = [];
-    decoders.into_iter().chain(machines).collect()
+    #[cfg(feature = "files")]
+    let files = [
+        Target::new("file_router", file_router, &[]),
+        Target::new("file_seed", file_seed, &[]),
+        Target::new("file_text", file_text, &[]),
+        Target::new("transfer_frame", transfer_frame, &[]),
+    ];
+    #[cfg(not(feature = "files"))]
+    let files = [];
+    decoders.into_iter().chain(files).chain(machines).collect()
 }

@@ -11,7 +11,7 @@ use ramson_fuzz_targets::{Target, reached_by, targets};
 /// How many mutations each target gets.
 const ROUNDS: usize = 4000;
 /// And each machine, whose inputs take longer.
-const MACHINE_ROUNDS: usize = 400;
+const MACHINE_ROUNDS: usize = 200;
 
 fn corpus(target: Target) -> Vec<Vec<u8>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -2,6 +2,7 @@
 
 pub(crate) mod bench;
 pub(crate) mod demo;
+pub(crate) mod fuzz;
 pub(crate) mod licences;
 pub(crate) mod net;
 pub(crate) mod peers;

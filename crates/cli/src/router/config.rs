@@ -79,6 +79,18 @@ pub(crate) enum ConfigError {
     },
 }
 
+/// Says whether a text is a configuration.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn check(text: &str) -> Result<(), String> {
+    match Config::parse(text) {
+        Ok(config) => {
+            let _ = (config.transit(), config.network_id(), config.log());
+            Ok(())
+        }
+        Err((place, why)) => Err(format!("{place}: {why}")),
+    }
+}
+
 impl Config {
     /// Reads the file at `path`; paths in it begin where it is.
     pub(crate) fn read(path: &Path) -> Result<Self, ConfigError> {

@@ -3,6 +3,9 @@
 mod config;
 pub(crate) use config::{Config, ConfigError};
 
+#[cfg(feature = "fuzzing")]
+pub(crate) use config::check as check_config;
+
 #[cfg(unix)]
 mod control;
 #[cfg(unix)]

@@ -221,6 +221,14 @@ impl Frame {
     }
 }
 
+/// Decodes the body of a frame and encodes the frame again.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn again(kind: u8, body: &[u8]) -> Option<Vec<u8>> {
+    let fits = body.len() <= max_len(kind);
+    let frame = Frame::decode(kind, body.to_vec()).filter(|_| fits)?;
+    Some(frame.encode())
+}
+
 /// The longest body of this type.
 fn max_len(kind: u8) -> usize {
     match kind {

@@ -8,6 +8,8 @@ mod error;
 pub use error::{Error, Reason};
 
 mod frame;
+#[cfg(feature = "fuzzing")]
+pub(crate) use frame::again;
 
 mod name;
 pub use name::{FileName, NameError};

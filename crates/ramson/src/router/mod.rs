@@ -6,6 +6,10 @@ mod clock;
 mod error;
 pub use error::RouterError;
 
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
+
 mod known;
 
 mod link;

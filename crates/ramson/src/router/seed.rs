@@ -57,7 +57,10 @@ impl Seed {
     }
 
     fn file(&mut self, path: &Path) -> io::Result<()> {
-        let mut file = BufReader::new(File::open(path)?);
+        self.content(BufReader::new(File::open(path)?))
+    }
+
+    pub(super) fn content(&mut self, mut file: impl Read + Seek) -> io::Result<()> {
         let mut begin = Vec::new();
         file.by_ref().take(16).read_to_end(&mut begin)?;
         file.rewind()?;

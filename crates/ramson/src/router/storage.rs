@@ -132,7 +132,7 @@ pub(super) fn write_aside(path: &Path, bytes: &[u8]) -> io::Result<()> {
 
 /// `[magic: 16][signing seed: 32][encryption key: 32][NTCP2 static key: 32][NTCP2 i: 16]
 /// [padding: 32][seal key: 32][SHA-256 of all before: 32]`.
-fn encode(keys: &RouterKeys, seal_key: &[u8; 32]) -> Zeroizing<Vec<u8>> {
+pub(super) fn encode(keys: &RouterKeys, seal_key: &[u8; 32]) -> Zeroizing<Vec<u8>> {
     let mut bytes = Zeroizing::new(Vec::with_capacity(KEYS_LEN));
     bytes.extend_from_slice(MAGIC);
     bytes.extend_from_slice(&*keys.signing.seed());
@@ -152,7 +152,7 @@ fn new_keys() -> Zeroizing<Vec<u8>> {
     encode(&RouterKeys::generate(&mut random), &seal_key)
 }
 
-fn decode(bytes: &[u8]) -> Option<(RouterKeys, Zeroizing<[u8; 32]>)> {
+pub(super) fn decode(bytes: &[u8]) -> Option<(RouterKeys, Zeroizing<[u8; 32]>)> {
     let (content, sum) = bytes.split_last_chunk::<32>()?;
     if bytes.len() != KEYS_LEN || sha256(content) != *sum {
         return None;

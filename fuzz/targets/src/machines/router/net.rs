@@ -29,6 +29,9 @@ const SHARDS: u8 = 32;
 const ROUNDS: usize = 400;
 /// What the router has said lately.
 const HEARD: usize = 64;
+/// Operations of a script, and messages that they have neighbours say in all.
+const OPERATIONS: usize = 64;
+const MESSAGES: u32 = 700;
 /// Links there may be at once.
 const LINKS: usize = 24;
 
@@ -45,6 +48,8 @@ pub(super) struct Net {
     pub(super) outcomes: Inbox<LookupOutcome>,
     pub(super) refuse_dials: bool,
     expired: bool,
+    /// Messages that may still be said.
+    messages: u32,
 }
 
 /// A connection of a neighbour with the router.
@@ -105,6 +110,7 @@ impl Net {
             outcomes: Inbox::new(16),
             refuse_dials: is(NO_DIALS),
             expired: false,
+            messages: MESSAGES,
         }
     }
 
@@ -116,7 +122,10 @@ impl Net {
     pub(super) fn play(&mut self, mut script: Script<'_>, operations: &[u8]) {
         let count = u8::try_from(operations.len()).unwrap_or(1);
         self.settle();
-        while let Some(choice) = script.operation(count) {
+        for _ in 0..OPERATIONS {
+            let Some(choice) = script.operation(count) else {
+                return;
+            };
             let operation = operations.get(usize::from(choice)).copied();
             self.operate(operation.unwrap_or(0), &mut script);
             self.settle();
@@ -181,6 +190,10 @@ impl Net {
     /// Bytes for the router.
     pub(super) fn feed(&mut self, index: usize, bytes: &[u8]) {
         let now = self.now();
+        let Some(messages) = self.messages.checked_sub(1) else {
+            return;
+        };
+        self.messages = messages;
         if let Some(link) = self.links.get_mut(index)
             && link.input.len() < 1 << 18
         {
