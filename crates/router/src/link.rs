@@ -141,6 +141,8 @@ pub struct LinkPart {
     to_core: VecDeque<CoreMessage>,
     peer: Peer,
     incoming: bool,
+    /// Whether the socket has brought anything, be it too little to be taken.
+    heard: bool,
     /// Among the half-open handshakes.
     place: Option<HalfOpen>,
     counters: LinkCounters,
@@ -189,6 +191,7 @@ impl LinkPart {
             env: env.clone(),
             to_core: VecDeque::new(),
             incoming: place.is_some(),
+            heard: false,
             peer,
             place,
             counters: LinkCounters::default(),
@@ -203,6 +206,7 @@ impl LinkPart {
 
     /// Takes bytes of the socket; what is left in `input` waits for more.
     pub fn handle_input(&mut self, input: &mut BytesMut, now: Now) {
+        self.heard |= !input.is_empty();
         self.connection.handle_input(input, now);
         self.collect(now);
     }
@@ -342,13 +346,12 @@ impl LinkPart {
     }
 
     fn failure(&self, why: &CloseReason) -> HandshakeFailure {
-        let stats = self.connection.stats();
-        let bytes = if self.incoming {
-            stats.received_bytes
+        let began = if self.incoming {
+            self.heard
         } else {
-            stats.sent_bytes
+            self.connection.stats().sent_bytes > 0
         };
-        HandshakeFailure::of(why, self.incoming, bytes > 0)
+        HandshakeFailure::of(why, self.incoming, began)
     }
 
     /// Adds what was dropped since the last time to what all links have.

@@ -88,7 +88,6 @@ pub const CORE: &[&str] = &[
     "drop Garlic",
     "drop StoreRefused",
     "drop NotFloodfill",
-    "drop ElGamal",
     "looked up, found",
     "looked up, not found",
     "routers to store",
@@ -114,7 +113,6 @@ pub fn router_core(data: &[u8]) {
 /// What the inputs of [`router_link`] have to reach.
 pub const LINK: &[&str] = &[
     "accepted",
-    "admission Source",
     "dial refused",
     "dial accepted",
     "to us DeliveryStatus",

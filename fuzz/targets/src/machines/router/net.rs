@@ -399,7 +399,8 @@ impl Net {
         }
         self.settle();
         self.links.clear();
-        // Whatever half-open handshakes there were, their places are free again.
+        // Whatever half-open handshakes there were, their places, half of those for links, are
+        // free again.
         let places: Vec<LinkPart> = (0..16)
             .map_while(|_| {
                 self.router
@@ -408,7 +409,7 @@ impl Net {
                     .ok()
             })
             .collect();
-        assert_eq!(places.len(), 16);
+        assert_eq!(places.len(), 4);
     }
 
     /// The link, of those there are, that a number chooses.
