@@ -41,6 +41,10 @@ const INTEROP: [&str; 9] = [
 const OTHER_PEERS: [&str; 2] = ["streams", "datagrams"];
 /// What our routers go through with `--peers`: links made anew by each side, and kills.
 const RECONNECTS: &str = "200";
+/// Networks at once: two cores.
+const NETWORKS: &str = "1";
+/// While they heal they mostly wait.
+const HEALING_NETWORKS: &str = "4";
 const KILLS: &str = "50";
 
 /// One thing that was run.
@@ -117,7 +121,13 @@ impl Test {
             let rounds = self.rounds.to_string();
             let healing = [("RAMSON_ROUNDS", rounds.as_str())];
             let name = format!("i2pd current: {rounds} rounds of healing");
-            rows.push(interop(&name, "healing", &healing, false));
+            rows.push(interop_of(
+                &name,
+                "healing",
+                HEALING_NETWORKS,
+                &healing,
+                false,
+            ));
             let name = format!("i2pd current: {KILLS} kills of our routers");
             rows.push(interop(
                 &name,
@@ -156,7 +166,16 @@ impl Test {
 }
 
 fn interop(name: &str, test: &str, env: &[(&str, &str)], best_effort: bool) -> Row {
-    // One network at a time: two cores.
+    interop_of(name, test, NETWORKS, env, best_effort)
+}
+
+fn interop_of(
+    name: &str,
+    test: &str,
+    networks: &str,
+    env: &[(&str, &str)],
+    best_effort: bool,
+) -> Row {
     let filter = [
         "--package",
         "ramson-tests",
@@ -164,7 +183,7 @@ fn interop(name: &str, test: &str, env: &[(&str, &str)], best_effort: bool) -> R
         test,
         "--",
         "--test-threads",
-        "1",
+        networks,
     ];
     let shown = [&filter[..], &["--nocapture"]].concat();
     run_tests(name, &shown, env, best_effort)
