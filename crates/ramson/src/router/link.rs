@@ -31,6 +31,9 @@ const MIN_READ: usize = 4 * 1024;
 const MAX_INPUT: usize = 2 * MAX_READ;
 /// Buffers beyond this are given back when a link goes to sleep.
 const KEEP: usize = 4 * 1024;
+/// What came is acknowledged at once if it is less. i2pd sends nothing while a small segment of its
+/// is not acknowledged (Nagle), and the kernel would wait 40 ms for something to send along.
+const SMALL: usize = 4 * 1024;
 /// What a closed link has not written after this is dropped with the socket.
 const LINGER: Duration = Duration::from_secs(2);
 
@@ -54,6 +57,7 @@ pub(super) async fn run(link: LinkPart, socket: TcpStream, shared: Shared) {
         input: BytesMut::new(),
         output: BytesMut::new(),
         read_size: MIN_READ,
+        unanswered: 0,
         ended: false,
         linger: None,
         alarm: Alarm::new(),
@@ -71,6 +75,8 @@ struct LinkTask {
     input: BytesMut,
     output: BytesMut,
     read_size: usize,
+    /// Bytes that came since the last write.
+    unanswered: usize,
     /// The socket can do nothing any more.
     ended: bool,
     /// How long a closed link's last bytes may take.
@@ -98,6 +104,7 @@ impl LinkTask {
                 continue;
             }
             if self.alarm.poll(next, now.instant, context).is_pending() {
+                self.acknowledge();
                 self.give_memory_back();
                 return Poll::Pending;
             }
@@ -131,6 +138,7 @@ impl LinkTask {
             }
             Poll::Ready(Ok(count)) => {
                 self.shared.traffic.received(count);
+                self.unanswered = self.unanswered.saturating_add(count);
                 if count >= self.read_size {
                     self.read_size = (self.read_size * 4).min(MAX_READ);
                 } else if count < self.read_size / 8 {
@@ -152,6 +160,7 @@ impl LinkTask {
             Poll::Pending => false,
             Poll::Ready(Ok(count)) => {
                 self.shared.traffic.sent(count);
+                self.unanswered = 0;
                 self.output.advance(count);
                 true
             }
@@ -166,6 +175,18 @@ impl LinkTask {
         self.ended = true;
         self.output.clear();
         self.link.handle_end(now);
+    }
+
+    /// Has the kernel acknowledge the little that came, if nothing was sent that does.
+    fn acknowledge(&mut self) {
+        let unanswered = std::mem::take(&mut self.unanswered);
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        if !self.ended && (1..SMALL).contains(&unanswered) {
+            // Without it the peer is slower, no more.
+            let _ = self.socket.set_quickack(true);
+        }
+        #[cfg(not(any(target_os = "linux", target_os = "android")))]
+        let _ = unanswered;
     }
 
     fn give_memory_back(&mut self) {
