@@ -89,6 +89,13 @@ impl PrivateKey {
     }
 
     fn multiply(&self, peer: &[u8; 32]) -> Result<SharedSecret, AgreeError> {
+        #[cfg_attr(
+            not(feature = "fake"),
+            expect(
+                clippy::infallible_destructuring_match,
+                reason = "there are two with the feature"
+            )
+        )]
         let key = match &self.0.key {
             Key::Real(key) => key,
             #[cfg(feature = "fake")]

@@ -18,7 +18,9 @@ use crate::inbox::Sender;
 /// Look-ups at once.
 const MAX_LOOKUPS: usize = 64;
 /// Floodfills asked in one look-up.
-const MAX_ASKED: usize = 7;
+const MAX_ASKED: usize = 10;
+/// How often one that is silent is asked, while there is no other.
+const MAX_TIMES: u8 = 2;
 /// How long one floodfill may take, a dial included.
 const PATIENCE: Duration = Duration::from_millis(1600);
 /// How long a look-up may take.
@@ -47,7 +49,10 @@ struct Lookup {
     kind: LookupKind,
     waiting: Vec<Sender<LookupOutcome>>,
     started: Instant,
-    asked: BTreeSet<RouterHash>,
+    /// How often each floodfill was.
+    asked: BTreeMap<RouterHash, u8>,
+    /// Those that do not know it.
+    answered: BTreeSet<RouterHash>,
     next_at: Instant,
 }
 
@@ -94,7 +99,8 @@ impl Lookups {
             kind,
             waiting: Vec::new(),
             started: now.instant,
-            asked: BTreeSet::new(),
+            asked: BTreeMap::new(),
+            answered: BTreeSet::new(),
             next_at: now.instant,
         };
         self.lookups.insert(key, lookup);
@@ -179,14 +185,24 @@ impl Core {
         let asked = &lookup.asked;
         let links = &self.links;
         let us = self.own.hash();
-        let next = self.netdb.closest_floodfills(&key, now.unix, 1, |router| {
-            asked.contains(router)
-                || *router == us
-                || router.0 == key
-                || links.is_failing(router, now)
-        });
-        let next = next.first().copied();
-        let Some(floodfill) = next.filter(|_| !late && asked.len() < MAX_ASKED) else {
+        let nearest = |but: &dyn Fn(&RouterHash) -> bool| {
+            let skip = |router: &RouterHash| {
+                but(router) || *router == us || router.0 == key || links.is_failing(router, now)
+            };
+            let found = self.netdb.closest_floodfills(&key, now.unix, 1, skip);
+            found.first().copied()
+        };
+        let new = || nearest(&|router| asked.contains_key(router));
+        // The question may have been lost, or the answer.
+        let again = || {
+            nearest(&|router| {
+                lookup.answered.contains(router)
+                    || asked.get(router).is_none_or(|times| *times >= MAX_TIMES)
+            })
+        };
+        let next = (asked.len() < MAX_ASKED).then(new).flatten();
+        let next = next.or_else(again);
+        let Some(floodfill) = next.filter(|_| !late) else {
             let explored = lookup.kind == LookupKind::Exploration;
             let ended = self.lookups.lookups.remove(&key);
             if let Some(lookup) = ended
@@ -203,14 +219,14 @@ impl Core {
             from: us,
             kind: lookup.kind,
             tunnel: None,
-            excluded: asked.iter().copied().collect(),
+            excluded: asked.keys().copied().collect(),
             encryption: None,
         };
         // A router that is looked for is mostly the next of a tunnel that others wait for: a
         // neighbour is asked, who learns little by it. What we explore is nobody's business.
         let direct = question.kind != LookupKind::Exploration && links.is_linked(&floodfill);
         if let Some(lookup) = self.lookups.lookups.get_mut(&key) {
-            lookup.asked.insert(floodfill);
+            *lookup.asked.entry(floodfill).or_default() += 1;
             lookup.next_at = now.instant + PATIENCE;
         }
         if direct || !self.ask_through_tunnels(floodfill, &question, now) {
@@ -282,8 +298,9 @@ impl Core {
         let target = RoutingKey::new(&reply.key, UtcDay::of(now.unix));
         let asker: Option<Distance> = lookup
             .asked
-            .contains(&reply.from)
+            .contains_key(&reply.from)
             .then(|| target.distance(&reply.from));
+        let first = asker.is_some() && lookup.answered.insert(reply.from);
         let mut unknown = Vec::new();
         for peer in reply.peers.iter().take(16) {
             // Only those that are nearer than who names them, or anybody while exploring.
@@ -294,7 +311,6 @@ impl Core {
                 unknown.push(*peer);
             }
         }
-        lookup.next_at = now.instant;
         if exploring {
             self.lookups.lookups.remove(&reply.key);
         }
@@ -302,6 +318,9 @@ impl Core {
             if peer.0 != reply.key {
                 self.lookups.find_router(peer, now);
             }
+        }
+        if first && !exploring {
+            self.ask_next(reply.key, now);
         }
     }
 
@@ -325,5 +344,87 @@ impl Lookups {
         for lookup in self.lookups.values() {
             assert!(lookup.asked.len() <= MAX_ASKED && lookup.waiting.len() <= MAX_WAITING);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ramson_crypto::Random;
+
+    use super::*;
+    use crate::core::RouterKeys;
+    use crate::router::Router;
+    use crate::testing::{at, config, router_info};
+
+    /// A router that knows these floodfills, and looks for somebody unknown.
+    fn looking(floodfills: u8) -> (Core, [u8; 32]) {
+        let mut random = Random::from_seed([7; 32]);
+        let keys = RouterKeys::generate(&mut random);
+        let router = Router::new(config(4000), keys, 1, at(0), random);
+        let mut core = router.unwrap().core;
+        for seed in 1..=floodfills {
+            core.netdb
+                .seed_router(router_info(seed, true, at(0)), at(0));
+        }
+        let wanted = [0x77; 32];
+        assert!(core.lookups.find_router(RouterHash(wanted), at(1000)));
+        core.ask_next(wanted, at(1000));
+        (core, wanted)
+    }
+
+    fn asked(core: &Core, key: &[u8; 32]) -> Vec<u8> {
+        let lookup = core.lookups.lookups.get(key);
+        lookup.map_or_else(Vec::new, |it| it.asked.values().copied().collect())
+    }
+
+    #[test]
+    fn who_is_silent_is_asked_once_more_when_there_is_no_other() {
+        let (mut core, key) = looking(2);
+        for (millis, times) in [(2700, [1, 1]), (4400, [1, 2]), (6100, [2, 2])] {
+            core.look_up(at(millis));
+            let mut asked = asked(&core, &key);
+            asked.sort_unstable();
+            assert_eq!(asked, times, "after {millis} ms");
+        }
+        core.look_up(at(7800));
+        assert!(!core.lookups.lookups.contains_key(&key));
+        assert_eq!(core.lookups.failed, 1);
+    }
+
+    #[test]
+    fn the_next_is_asked_as_soon_as_one_does_not_know() {
+        let (mut core, key) = looking(12);
+        let mut answered = BTreeSet::new();
+        for count in 1..MAX_ASKED {
+            assert_eq!(asked(&core, &key).len(), count);
+            let lookup = core.lookups.lookups.get(&key).unwrap();
+            let mut asked = lookup.asked.keys().copied();
+            let from = asked.find(|it| !answered.contains(it)).unwrap();
+            answered.insert(from);
+            for _ in 0..2 {
+                // The second time it tells nothing.
+                answer(&mut core, key, from);
+            }
+            // Nor does somebody who was not asked.
+            answer(&mut core, key, RouterHash([9; 32]));
+        }
+        let lookup = core.lookups.lookups.get(&key).unwrap();
+        let mut last = lookup.asked.keys().filter(|it| !answered.contains(*it));
+        let last = *last.next().unwrap();
+        answer(&mut core, key, last);
+        assert!(!core.lookups.lookups.contains_key(&key));
+    }
+
+    fn answer(core: &mut Core, key: [u8; 32], from: RouterHash) {
+        let reply = DatabaseSearchReply {
+            key,
+            peers: Vec::new(),
+            from,
+        };
+        let mut body = BytesMut::new();
+        reply.encode(&mut body).unwrap();
+        let kind = MessageType::DatabaseSearchReply;
+        let message = core.message(kind, body.freeze(), at(1100)).unwrap();
+        core.search_reply(Origin::Peer(from), &message, at(1100));
     }
 }
