@@ -397,7 +397,7 @@ mod tests {
         let mut answered = BTreeSet::new();
         for count in 1..MAX_ASKED {
             assert_eq!(asked(&core, &key).len(), count);
-            let lookup = core.lookups.lookups.get(&key).unwrap();
+            let lookup = &core.lookups.lookups[&key];
             let mut asked = lookup.asked.keys().copied();
             let from = asked.find(|it| !answered.contains(it)).unwrap();
             answered.insert(from);
@@ -408,7 +408,7 @@ mod tests {
             // Nor does somebody who was not asked.
             answer(&mut core, key, RouterHash([9; 32]));
         }
-        let lookup = core.lookups.lookups.get(&key).unwrap();
+        let lookup = &core.lookups.lookups[&key];
         let mut last = lookup.asked.keys().filter(|it| !answered.contains(*it));
         let last = *last.next().unwrap();
         answer(&mut core, key, last);

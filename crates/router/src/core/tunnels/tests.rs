@@ -1,8 +1,10 @@
 use ramson_crypto::Random;
+use ramson_proto::tunnel::build::{BuildPath, HopSpec, PendingBuild};
+use ramson_wire::Mapping;
 
 use super::*;
 use crate::config::RouterConfig;
-use crate::core::RouterKeys;
+use crate::core::{Origin, RouterKeys};
 use crate::router::Router;
 use crate::testing::{at, config, router_info};
 
