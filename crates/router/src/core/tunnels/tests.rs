@@ -5,6 +5,7 @@ use ramson_wire::Mapping;
 use super::*;
 use crate::config::RouterConfig;
 use crate::core::{Origin, RouterKeys};
+use crate::own_tunnel::GATEWAY_BYTES;
 use crate::router::Router;
 use crate::testing::{at, config, router_info};
 
@@ -142,6 +143,7 @@ fn pending(way: Way, carrier: TunnelId) -> Pending {
     let (build, _) = PendingBuild::start(&hops, path, 8, &mut random, now.unix).unwrap();
     Pending {
         build,
+        owner: Owner::Router,
         way,
         hops,
         receive: id(7),
