@@ -427,7 +427,7 @@ impl Core {
             CoreMessage::Named(routers) => self.find_named(&routers, now),
             CoreMessage::SendTo { router, message } => {
                 if router == self.own.hash() {
-                    self.to_ourselves(message, now);
+                    self.for_this_router(message, now);
                 } else if !self.links.send(router, message, now) {
                     self.drop(DropReason::QueueFull);
                 }
@@ -538,7 +538,7 @@ impl Core {
     }
 
     /// A message of a Destination without outbound hops that is for this router.
-    fn to_ourselves(&mut self, message: LinkMessage, now: Now) {
+    fn for_this_router(&mut self, message: LinkMessage, now: Now) {
         let body = message.body.freeze();
         if message.kind == MessageType::TunnelGateway {
             let gateway = TunnelGateway::parse(&body);

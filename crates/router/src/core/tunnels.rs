@@ -45,6 +45,29 @@ enum Way {
     Outbound,
 }
 
+/// One of something for each way.
+#[derive(Debug)]
+struct Ways<T> {
+    inbound: T,
+    outbound: T,
+}
+
+impl<T> Ways<T> {
+    fn get(&self, way: Way) -> &T {
+        match way {
+            Way::Inbound => &self.inbound,
+            Way::Outbound => &self.outbound,
+        }
+    }
+
+    fn get_mut(&mut self, way: Way) -> &mut T {
+        match way {
+            Way::Inbound => &mut self.inbound,
+            Way::Outbound => &mut self.outbound,
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Inbound {
     pub(super) gateway: RouterHash,

@@ -248,7 +248,7 @@ impl DestinationPart {
                 self.tell_tunnels();
                 self.publish(now);
             }
-            DestinationMessage::FromTunnel { message } => self.from_tunnel(&message, now),
+            DestinationMessage::FromTunnel { message } => self.out_of_tunnel(&message, now),
             DestinationMessage::Floodfills { key, found } => {
                 if key == self.keys.destination.hash().0 {
                     self.publish_to(found, now);
@@ -285,7 +285,7 @@ impl DestinationPart {
             .post(DestinationEvent::Tunnels { inbound, outbound });
     }
 
-    fn from_tunnel(&mut self, message: &Bytes, now: Now) {
+    fn out_of_tunnel(&mut self, message: &Bytes, now: Now) {
         match I2npMessage::parse_long(message) {
             Ok(message) => self.receive(&message, true, now),
             Err(_) => self.drops.malformed += 1,

@@ -7,7 +7,7 @@ use ramson_proto::tunnel::{TunnelKeys, TunnelLayers};
 use ramson_wire::{Instant, RouterHash, TunnelId};
 
 use super::build::{AFTER_FAILURE, Pending};
-use super::{Owner, REPLACE_BEFORE, Tunnels, Way};
+use super::{Owner, REPLACE_BEFORE, Tunnels, Way, Ways};
 use crate::config::{PoolSettings, TUNNEL_LIFETIME};
 use crate::core::Core;
 use crate::destination::{DestinationId, DestinationMessage, NewInbound, NewOutbound};
@@ -25,9 +25,9 @@ const NOBODY: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Pool {
     to: Sender<DestinationMessage>,
-    settings: [PoolSettings; 2],
+    settings: Ways<PoolSettings>,
     standing: Vec<Standing>,
-    not_before: [Instant; 2],
+    not_before: Ways<Instant>,
 }
 
 /// A tunnel that was handed over.
@@ -43,7 +43,7 @@ struct Standing {
 impl Pool {
     /// How many tunnels are missing, beside those that are being built.
     fn missing(&self, way: Way, pending: usize, now: Instant) -> usize {
-        if self.not_before[way as usize] > now {
+        if *self.not_before.get(way) > now {
             return 0;
         }
         let lasting = self
@@ -51,7 +51,7 @@ impl Pool {
             .iter()
             .filter(|it| it.way == way && it.expires > now + REPLACE_BEFORE)
             .count();
-        let wanted = self.settings[way as usize].total();
+        let wanted = self.settings.get(way).total();
         wanted.saturating_sub(lasting + pending)
     }
 }
@@ -90,7 +90,7 @@ impl Tunnels {
     /// A build for a Destination came to nothing.
     pub(super) fn client_failed(&mut self, pending: &Pending, now: Instant) {
         if let Some(pool) = self.pool_of(pending.owner) {
-            pool.not_before[pending.way as usize] = now + AFTER_FAILURE;
+            *pool.not_before.get_mut(pending.way) = now + AFTER_FAILURE;
         }
     }
 }
@@ -109,9 +109,15 @@ impl Core {
         }
         let pool = Pool {
             to,
-            settings: [inbound.bounded(), outbound.bounded()],
+            settings: Ways {
+                inbound: inbound.bounded(),
+                outbound: outbound.bounded(),
+            },
             standing: Vec::new(),
-            not_before: [Instant::ZERO; 2],
+            not_before: Ways {
+                inbound: Instant::ZERO,
+                outbound: Instant::ZERO,
+            },
         };
         self.tunnels.pools.insert(id, pool);
         self.build_for(id, now);
@@ -176,7 +182,7 @@ impl Core {
             let Some(pool) = self.tunnels.pools.get(&id) else {
                 return;
             };
-            let settings = pool.settings[way as usize];
+            let settings = *pool.settings.get(way);
             for _ in 0..pool.missing(way, pending, now.instant) {
                 if self.tunnels.pending.len() >= MAX_PENDING {
                     return;
@@ -187,7 +193,7 @@ impl Core {
                     _ => self.build(owner, way, hops, now),
                 };
                 if !begun && let Some(pool) = self.tunnels.pools.get_mut(&id) {
-                    pool.not_before[way as usize] = now.instant + NOBODY;
+                    *pool.not_before.get_mut(way) = now.instant + NOBODY;
                     break;
                 }
             }

@@ -5,7 +5,6 @@ use ramson_wire::Mapping;
 use super::*;
 use crate::config::RouterConfig;
 use crate::core::{Origin, RouterKeys};
-use crate::own_tunnel::GATEWAY_BYTES;
 use crate::router::Router;
 use crate::testing::{at, config, router_info};
 
