@@ -364,3 +364,6 @@ impl DestinationPart {
         I2npMessage::new(kind, self.random.u32(), expires, body).ok()
     }
 }
+
+#[cfg(test)]
+mod tests;
