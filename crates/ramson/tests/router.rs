@@ -7,7 +7,10 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use ramson::router::{RouterConfig, RouterError, RouterReport, RouterSettings, RunningRouter};
+use ramson::router::{
+    DestinationEvent, DestinationKeys, LocalDestination, PoolSettings, RouterConfig, RouterError,
+    RouterReport, RouterSettings, RunningRouter,
+};
 use ramson_router::inbox::Inbox;
 use ramson_wire::{RouterHash, RouterInfo};
 
@@ -207,4 +210,61 @@ async fn connections_that_say_nothing_or_nonsense_end() {
         }
     }
     assert_eq!(router.report().status.links, 0);
+}
+
+/// A network of routers that know those that started before.
+fn network(folder: &Path, count: usize) -> Vec<RunningRouter> {
+    let seed = folder.join("seed");
+    std::fs::create_dir(&seed).unwrap();
+    let mut routers = Vec::new();
+    for number in 0..count {
+        let name = number.to_string();
+        let mut settings = settings(folder, &name);
+        settings.config.floodfill = number < 3;
+        settings.seed = (number > 0).then(|| seed.clone());
+        routers.push(RunningRouter::start(settings).unwrap());
+        let info = folder.join(&name).join("router.info");
+        std::fs::copy(info, seed.join(format!("routerInfo-{name}.dat"))).unwrap();
+    }
+    routers
+}
+
+fn keys(seed: u8) -> DestinationKeys {
+    let mut random = ramson_crypto::Random::from_seed([seed; 32]);
+    DestinationKeys::new(&ramson_wire::PrivateKeys::generate(), &mut random).unwrap()
+}
+
+/// Waits until a floodfill has confirmed the LeaseSet.
+async fn published(destination: &LocalDestination) {
+    let limit = Duration::from_secs(60);
+    let wait = async { while destination.next_event().await != DestinationEvent::Published {} };
+    tokio::time::timeout(limit, wait).await.unwrap();
+}
+
+#[tokio::test]
+async fn destinations_publish_their_lease_sets_and_find_each_other() {
+    let temp = tempfile::tempdir().unwrap();
+    let routers = network(temp.path(), 8);
+    for router in &routers {
+        until(router, "has tunnels", |it| it.status.exploratory == [2, 2]).await;
+    }
+    for hops in [2, 0] {
+        let tunnels = PoolSettings {
+            hops,
+            ..PoolSettings::default()
+        };
+        let (one_keys, other_keys) = (keys(10 + hops), keys(20 + hops));
+        let key = other_keys.destination.hash().0;
+        let one = routers[6].open_destination(one_keys, [tunnels; 2]);
+        let other = routers[7].open_destination(other_keys, [tunnels; 2]);
+        published(&one).await;
+        published(&other).await;
+        let found = one.look_up(key).await.expect("the LeaseSet was published");
+        assert_eq!(found.key(), key);
+        assert_eq!(found.leases().len(), 2);
+        let own = routers[7].handle().hash();
+        let direct = found.leases().iter().all(|it| it.gateway == own);
+        assert_eq!(direct, hops == 0);
+        assert!(one.look_up([9; 32]).await.is_none());
+    }
 }

@@ -51,6 +51,53 @@ pub struct TunnelSettings {
     pub quantity: usize,
 }
 
+/// The tunnels of one Destination in one direction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PoolSettings {
+    /// Hops of each, 0 to [`Self::MAX_HOPS`].
+    pub hops: u8,
+    /// By how many hops at random they are longer, at most; if it is negative, longer or shorter.
+    pub variance: i8,
+    /// Tunnels in use, 1 to [`Self::MAX_QUANTITY`].
+    pub quantity: u8,
+    /// Tunnels beside them that wait for one of them to fail.
+    pub backup: u8,
+}
+
+impl PoolSettings {
+    /// The most hops of a tunnel (I2CP, inbound.length).
+    pub const MAX_HOPS: u8 = 7;
+    /// The most tunnels of a Destination in one direction, as many as a LeaseSet has room for.
+    pub const MAX_QUANTITY: u8 = 16;
+
+    /// The same within bounds.
+    pub(crate) fn bounded(self) -> Self {
+        let quantity = self.quantity.clamp(1, Self::MAX_QUANTITY);
+        Self {
+            hops: self.hops.min(Self::MAX_HOPS),
+            variance: self.variance.clamp(-7, 7),
+            quantity,
+            backup: self.backup.min(Self::MAX_QUANTITY - quantity),
+        }
+    }
+
+    /// How many there are to be.
+    pub(crate) fn total(self) -> usize {
+        usize::from(self.quantity) + usize::from(self.backup)
+    }
+}
+
+impl Default for PoolSettings {
+    fn default() -> Self {
+        Self {
+            hops: 3,
+            variance: 0,
+            quantity: 2,
+            backup: 0,
+        }
+    }
+}
+
 impl Default for RouterConfig {
     /// The public network, without a published address, no floodfill, 1 MB/s.
     fn default() -> Self {

@@ -5,11 +5,21 @@
 //! inbox and `step(now)`, which takes a batch and never waits. Whoever runs them, a runtime with
 //! sockets or a simulator with pipes, sleeps until a part's inbox wakes it or its time comes.
 
+mod answers;
+
+mod asked;
+
 mod clock;
 pub use clock::RouterClock;
 
 mod config;
-pub use config::{RouterConfig, TransitLimits, TunnelSettings};
+pub use config::{PoolSettings, RouterConfig, TransitLimits, TunnelSettings};
+
+mod destination;
+pub use destination::{
+    DestinationDrops, DestinationEvent, DestinationHandle, DestinationId, DestinationKeys,
+    DestinationKeysError, DestinationPart, LeaseSetLookup,
+};
 
 pub mod inbox;
 
@@ -19,6 +29,8 @@ mod drops;
 
 mod link;
 pub use link::{LinkCounters, LinkId, LinkPart};
+
+mod own_tunnel;
 
 mod peer;
 pub use peer::{PeerDrops, PeerHandle, QueueFull};

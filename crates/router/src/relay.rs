@@ -20,6 +20,7 @@ use ramson_proto::tunnel::{DuplicateFilter, Endpoint, Gateway, HopLayer, TunnelL
 use ramson_wire::{Instant, MessageType, RouterHash, TunnelId};
 
 use crate::core::CoreMessage;
+use crate::destination::DestinationMessage;
 use crate::inbox::{Inbox, Sender};
 use crate::limiter::Limiter;
 use crate::peer::PeerHandle;
@@ -105,6 +106,8 @@ pub(crate) enum ReceiveTunnel {
         previous: RouterHash,
         layers: TunnelLayers,
         endpoint: Endpoint,
+        /// The Destination whose it is; `Core` without.
+        to: Option<Sender<DestinationMessage>>,
     },
 }
 
@@ -137,6 +140,8 @@ pub struct RelayCounters {
     pub dropped_expired: u64,
     /// For `Core`, which was behind.
     pub dropped_core: u64,
+    /// For a Destination, which was behind.
+    pub dropped_destination: u64,
     /// Fragments of messages that never became whole, or that came twice or contradicted each
     /// other.
     pub dropped_fragment: u64,
@@ -327,6 +332,29 @@ impl RelayShard {
             self.expiries.remove(&(expires, tunnel));
         }
     }
+}
+
+/// Hands what came out of an own tunnel to whose it is.
+fn hand_over(
+    to: Option<&Sender<DestinationMessage>>,
+    tunnel: TunnelId,
+    messages: impl Iterator<Item = Bytes>,
+    to_core: &mut VecDeque<CoreMessage>,
+    counters: &mut RelayCounters,
+) {
+    let Some(to) = to else {
+        for message in messages {
+            let tunnel = Some(tunnel);
+            let message = CoreMessage::FromTunnel { tunnel, message };
+            tell(to_core, message, counters);
+        }
+        return;
+    };
+    let mut posted: VecDeque<_> = messages
+        .map(|message| DestinationMessage::FromTunnel { message })
+        .collect();
+    to.post_all(&mut posted);
+    counters.dropped_destination += posted.len() as u64;
 }
 
 /// Keeps a message for `Core` as long as there is room.

@@ -1,4 +1,5 @@
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use ramson_crypto::Random;
@@ -9,9 +10,12 @@ use ramson_proto::ntcp2::{
 use ramson_wire::{EncodeError, RouterHash, RouterInfo, Verified};
 
 use crate::clock::RouterClock;
-use crate::config::{RouterConfig, TransitLimits};
+use crate::config::{PoolSettings, RouterConfig, TransitLimits};
 use crate::core::{
     Core, CoreMessage, LookupOutcome, OwnRouter, RouterKeys, RouterStatus, ShellRequest,
+};
+use crate::destination::{
+    DestinationEvent, DestinationHandle, DestinationId, DestinationKeys, DestinationPart,
 };
 use crate::inbox::{Inbox, Sender};
 use crate::link::{LinkEnv, LinkPart};
@@ -21,6 +25,8 @@ use crate::relay::{RelaySenders, RelayShard};
 const REQUESTS: usize = 1024;
 /// Places for what the shell tells `Core`.
 const SHELL_SHARE: usize = 256;
+/// Places for what one Destination tells `Core`.
+const DESTINATION_SHARE: usize = 256;
 
 /// The parts of a router, to be handed to a scheduler.
 #[derive(Debug)]
@@ -45,6 +51,7 @@ pub struct RouterHandle {
     clock: RouterClock,
     random: Arc<Mutex<Random>>,
     any_source: bool,
+    destinations: Arc<AtomicU64>,
 }
 
 impl Router {
@@ -91,6 +98,7 @@ impl Router {
             clock: clock.clone(),
             random: Arc::new(Mutex::new(random.fork("accepted"))),
             any_source: config.allow_same_network,
+            destinations: Arc::default(),
         };
         let core = Core::new(
             config,
@@ -150,6 +158,26 @@ impl RouterHandle {
         let connection = Connection::accept(config, now, random);
         let id = self.env.next_id();
         Ok(LinkPart::accepted(place, id, connection, &self.env))
+    }
+
+    /// Makes a Destination, with its inbound and outbound tunnels as told; what becomes of it is
+    /// posted to `owner`.
+    pub fn open_destination(
+        &self,
+        keys: DestinationKeys,
+        pools: [PoolSettings; 2],
+        owner: Sender<DestinationEvent>,
+    ) -> (DestinationPart, DestinationHandle) {
+        let id = DestinationId(self.destinations.fetch_add(1, Ordering::Relaxed));
+        let random = self
+            .random
+            .lock()
+            .unwrap_or_else(|it| it.into_inner())
+            .fork("destination");
+        let core = self.core.with_share(DESTINATION_SHARE);
+        let part = DestinationPart::new(id, keys, pools, core, owner, random);
+        let handle = part.handle();
+        (part, handle)
     }
 
     /// Gives the router RouterInfos to begin with.

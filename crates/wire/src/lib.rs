@@ -108,5 +108,10 @@ pub use offline_block::OfflineBlock;
 pub mod lease_set;
 pub use lease_set::{Lease, LeaseSet2Builder, StoredLeaseSet};
 
+pub mod datagram;
+
+mod payload;
+pub use payload::{PayloadError, PayloadHeader};
+
 mod routing_key;
 pub use routing_key::{Distance, RoutingKey, UtcDay};

@@ -21,6 +21,9 @@ pub enum VerifyError {
     /// The transient key is not signed by the long-term one.
     #[error("the signature over the transient key does not fit")]
     OfflineMismatch,
+    /// The time of the transient key is over.
+    #[error("the transient key has expired")]
+    Expired,
 }
 
 impl From<SignatureError> for VerifyError {
@@ -40,7 +43,7 @@ impl From<SignatureError> for VerifyError {
 ///
 /// # Errors
 ///
-/// See [`VerifyError`]; [`VerifyError::OfflineMismatch`] is not among them.
+/// See [`VerifyError`]; [`VerifyError::OfflineMismatch`] and [`VerifyError::Expired`] are not among them.
 pub fn verify_signature(
     kind: SigningKeyType,
     public: &[u8],

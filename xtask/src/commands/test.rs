@@ -26,7 +26,7 @@ pub(crate) struct Test {
 }
 
 /// The interop tests that belong to every run, with the routers of [`peers::Peer::Current`].
-const INTEROP: [&str; 9] = [
+const INTEROP: [&str; 10] = [
     "streams",
     "datagrams",
     "healing",
@@ -36,6 +36,7 @@ const INTEROP: [&str; 9] = [
     "floodfill",
     "links",
     "kill_router",
+    "destination",
 ];
 /// Those that a further peer runs.
 const OTHER_PEERS: [&str; 2] = ["streams", "datagrams"];

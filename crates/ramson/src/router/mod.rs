@@ -2,6 +2,7 @@
 //! own, with sockets and a data folder.
 
 mod clock;
+mod destination;
 
 mod error;
 pub use error::RouterError;
@@ -48,9 +49,11 @@ use self::report::{RelayReport, Traffic};
 use self::seed::Seed;
 use self::storage::DataFolder;
 
+pub use self::destination::LocalDestination;
 pub use ramson_router::{
-    DropReason, HandshakeCounters, HandshakeFailure, RelayCounters, RouterConfig, RouterHandle,
-    RouterStatus, TransitLimits, TunnelSettings,
+    DestinationEvent, DestinationKeys, DestinationKeysError, DropReason, HandshakeCounters,
+    HandshakeFailure, PoolSettings, RelayCounters, RouterConfig, RouterHandle, RouterStatus,
+    TransitLimits, TunnelSettings,
 };
 
 /// How often it is looked at whether the RouterInfo has changed.
@@ -82,6 +85,8 @@ pub struct RouterSettings {
 #[derive(Debug)]
 pub struct RunningRouter {
     handle: RouterHandle,
+    runtime: tokio::runtime::Handle,
+    clock: Clock,
     local: Option<SocketAddr>,
     started: Instant,
     reports: Vec<RelayReport>,
@@ -198,6 +203,8 @@ impl RunningRouter {
         services.push(runtime.spawn(keep).abort_handle());
         Ok(Self {
             handle,
+            runtime: runtime.clone(),
+            clock: shared.clock.clone(),
             local,
             started: now.instant,
             reports,

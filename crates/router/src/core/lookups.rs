@@ -1,7 +1,7 @@
 //! Look-ups of RouterInfos, one floodfill after another, nearer each time (network database,
 //! iterative look-ups), and exploration.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -13,14 +13,12 @@ use ramson_wire::{
 use zeroize::Zeroizing;
 
 use super::{Core, DropReason, Origin};
+use crate::asked::{Asked, MAX_ASKED};
+use crate::destination::{DestinationId, DestinationMessage, Floodfill};
 use crate::inbox::Sender;
 
 /// Look-ups at once.
 const MAX_LOOKUPS: usize = 64;
-/// Floodfills asked in one look-up.
-const MAX_ASKED: usize = 10;
-/// How often one that is silent is asked, while there is no other.
-const MAX_TIMES: u8 = 2;
 /// How long one floodfill may take, a dial included.
 const PATIENCE: Duration = Duration::from_millis(1600);
 /// How long a look-up may take.
@@ -49,10 +47,7 @@ struct Lookup {
     kind: LookupKind,
     waiting: Vec<Sender<LookupOutcome>>,
     started: Instant,
-    /// How often each floodfill was.
-    asked: BTreeMap<RouterHash, u8>,
-    /// Those that do not know it.
-    answered: BTreeSet<RouterHash>,
+    asked: Asked,
     next_at: Instant,
 }
 
@@ -99,8 +94,7 @@ impl Lookups {
             kind,
             waiting: Vec::new(),
             started: now.instant,
-            asked: BTreeMap::new(),
-            answered: BTreeSet::new(),
+            asked: Asked::default(),
             next_at: now.instant,
         };
         self.lookups.insert(key, lookup);
@@ -157,8 +151,39 @@ impl Core {
     ) {
         self.lookups.find_for(router, reply, now);
         let asked = self.lookups.lookups.get(&router.0);
-        if asked.is_some_and(|lookup| lookup.asked.is_empty()) {
+        if asked.is_some_and(|lookup| lookup.asked.len() == 0) {
             self.ask_next(router.0, now);
+        }
+    }
+
+    /// Tells a Destination the floodfills that are closest to a key.
+    pub(super) fn name_floodfills(&mut self, key: [u8; 32], id: DestinationId, now: Now) {
+        let us = self.own.hash();
+        let links = &self.links;
+        let closest = self
+            .netdb
+            .closest_floodfills(&key, now.unix, 2 * MAX_ASKED, |router| {
+                *router == us || links.is_failing(router, now)
+            });
+        let found = closest.into_iter().filter_map(|router| {
+            let info = self.netdb.router(&router)?;
+            let encryption_key = info.identity().encryption_key()?;
+            Some(Floodfill {
+                router,
+                encryption_key,
+            })
+        });
+        let found = found.collect();
+        self.tunnels
+            .tell(id, DestinationMessage::Floodfills { key, found });
+    }
+
+    /// Looks for routers that we do not know.
+    pub(super) fn find_named(&mut self, routers: &[RouterHash], now: Now) {
+        for router in routers {
+            if self.netdb.router(router).is_none() {
+                self.lookups.find_router(*router, now);
+            }
         }
     }
 
@@ -192,16 +217,9 @@ impl Core {
             let found = self.netdb.closest_floodfills(&key, now.unix, 1, skip);
             found.first().copied()
         };
-        let new = || nearest(&|router| asked.contains_key(router));
-        // The question may have been lost, or the answer.
-        let again = || {
-            nearest(&|router| {
-                lookup.answered.contains(router)
-                    || asked.get(router).is_none_or(|times| *times >= MAX_TIMES)
-            })
-        };
-        let next = (asked.len() < MAX_ASKED).then(new).flatten();
-        let next = next.or_else(again);
+        let new = || nearest(&|router| asked.was_asked(router));
+        let next = asked.has_room().then(new).flatten();
+        let next = next.or_else(|| nearest(&|router| !asked.again(router)));
         let Some(floodfill) = next.filter(|_| !late) else {
             let explored = lookup.kind == LookupKind::Exploration;
             let ended = self.lookups.lookups.remove(&key);
@@ -219,14 +237,14 @@ impl Core {
             from: us,
             kind: lookup.kind,
             tunnel: None,
-            excluded: asked.keys().copied().collect(),
+            excluded: asked.routers().copied().collect(),
             encryption: None,
         };
         // A router that is looked for is mostly the next of a tunnel that others wait for: a
         // neighbour is asked, who learns little by it. What we explore is nobody's business.
         let direct = question.kind != LookupKind::Exploration && links.is_linked(&floodfill);
         if let Some(lookup) = self.lookups.lookups.get_mut(&key) {
-            *lookup.asked.entry(floodfill).or_default() += 1;
+            lookup.asked.ask(floodfill);
             lookup.next_at = now.instant + PATIENCE;
         }
         if direct || !self.ask_through_tunnels(floodfill, &question, now) {
@@ -298,9 +316,9 @@ impl Core {
         let target = RoutingKey::new(&reply.key, UtcDay::of(now.unix));
         let asker: Option<Distance> = lookup
             .asked
-            .contains_key(&reply.from)
+            .was_asked(&reply.from)
             .then(|| target.distance(&reply.from));
-        let first = asker.is_some() && lookup.answered.insert(reply.from);
+        let first = lookup.asked.answered(reply.from);
         let mut unknown = Vec::new();
         for peer in reply.peers.iter().take(16) {
             // Only those that are nearer than who names them, or anybody while exploring.
@@ -349,6 +367,8 @@ impl Lookups {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use ramson_crypto::Random;
 
     use super::*;
@@ -372,19 +392,19 @@ mod tests {
         (core, wanted)
     }
 
-    fn asked(core: &Core, key: &[u8; 32]) -> Vec<u8> {
-        let lookup = core.lookups.lookups.get(key);
-        lookup.map_or_else(Vec::new, |it| it.asked.values().copied().collect())
+    fn asked(core: &Core, key: &[u8; 32]) -> Option<Asked> {
+        core.lookups.lookups.get(key).map(|it| it.asked.clone())
     }
 
     #[test]
     fn who_is_silent_is_asked_once_more_when_there_is_no_other() {
         let (mut core, key) = looking(2);
-        for (millis, times) in [(2700, [1, 1]), (4400, [1, 2]), (6100, [2, 2])] {
+        for (millis, again) in [(2700, 2), (4400, 1), (6100, 0)] {
             core.look_up(at(millis));
-            let mut asked = asked(&core, &key);
-            asked.sort_unstable();
-            assert_eq!(asked, times, "after {millis} ms");
+            let asked = asked(&core, &key).unwrap();
+            assert_eq!(asked.len(), 2);
+            let again_now = asked.routers().filter(|it| asked.again(it)).count();
+            assert_eq!(again_now, again, "after {millis} ms");
         }
         core.look_up(at(7800));
         assert!(!core.lookups.lookups.contains_key(&key));
@@ -396,10 +416,10 @@ mod tests {
         let (mut core, key) = looking(12);
         let mut answered = BTreeSet::new();
         for count in 1..MAX_ASKED {
-            assert_eq!(asked(&core, &key).len(), count);
-            let lookup = &core.lookups.lookups[&key];
-            let mut asked = lookup.asked.keys().copied();
-            let from = asked.find(|it| !answered.contains(it)).unwrap();
+            let asked = asked(&core, &key).unwrap();
+            assert_eq!(asked.len(), count);
+            let mut routers = asked.routers().copied();
+            let from = routers.find(|it| !answered.contains(it)).unwrap();
             answered.insert(from);
             for _ in 0..2 {
                 // The second time it tells nothing.
@@ -408,8 +428,8 @@ mod tests {
             // Nor does somebody who was not asked.
             answer(&mut core, key, RouterHash([9; 32]));
         }
-        let lookup = &core.lookups.lookups[&key];
-        let mut last = lookup.asked.keys().filter(|it| !answered.contains(*it));
+        let asked = asked(&core, &key).unwrap();
+        let mut last = asked.routers().filter(|it| !answered.contains(*it));
         let last = *last.next().unwrap();
         answer(&mut core, key, last);
         assert!(!core.lookups.lookups.contains_key(&key));

@@ -2,7 +2,6 @@
 //! here.
 
 mod address;
-mod answers;
 mod clock;
 mod floodfill;
 mod garlic;
@@ -38,7 +37,6 @@ use ramson_wire::{
     Verified,
 };
 
-use self::answers::Answers;
 use self::clock::ClockWatch;
 use self::links::{Links, Wanted};
 use self::load::Load;
@@ -49,8 +47,10 @@ use self::publish::Publisher;
 use self::quotas::Quotas;
 use self::transit::Transit;
 use self::tunnels::Tunnels;
+use crate::answers::Answers;
 use crate::clock::RouterClock;
-use crate::config::RouterConfig;
+use crate::config::{PoolSettings, RouterConfig};
+use crate::destination::{DestinationId, DestinationMessage};
 use crate::inbox::{Inbox, Sender};
 use crate::link::{LinkCommand, LinkEnv, LinkId, LinkPart};
 use crate::peer::PeerHandle;
@@ -129,6 +129,25 @@ pub(crate) enum CoreMessage {
     LookUp {
         router: RouterHash,
         reply: Sender<LookupOutcome>,
+    },
+    /// A Destination wants tunnels, inbound and outbound.
+    OpenPool {
+        id: DestinationId,
+        pools: [PoolSettings; 2],
+        to: Sender<DestinationMessage>,
+    },
+    /// A Destination is gone.
+    ClosePool(DestinationId),
+    /// A Destination found that one of its tunnels does not work.
+    TunnelFailed { id: DestinationId, tunnel: TunnelId },
+    /// A Destination asks which floodfills are the closest to a key.
+    Floodfills { key: [u8; 32], id: DestinationId },
+    /// Routers that somebody named, who may be worth knowing.
+    Named(Vec<RouterHash>),
+    /// A message of a Destination that goes straight to a router.
+    SendTo {
+        router: RouterHash,
+        message: LinkMessage,
     },
     /// What a relay has carried for others since it last told, in bytes, and what it dropped, in
     /// messages.
@@ -401,6 +420,18 @@ impl Core {
                 self.config.transit = limits;
                 self.relays.post_rate(limits.rate_bytes_per_s);
             }
+            CoreMessage::OpenPool { id, pools, to } => self.open_pool(id, pools, to, now),
+            CoreMessage::ClosePool(id) => self.close_pool(id),
+            CoreMessage::TunnelFailed { id, tunnel } => self.client_tunnel_failed(id, tunnel, now),
+            CoreMessage::Floodfills { key, id } => self.name_floodfills(key, id, now),
+            CoreMessage::Named(routers) => self.find_named(&routers, now),
+            CoreMessage::SendTo { router, message } => {
+                if router == self.own.hash() {
+                    self.for_this_router(message, now);
+                } else if !self.links.send(router, message, now) {
+                    self.drop(DropReason::QueueFull);
+                }
+            }
             CoreMessage::Carried { bytes, dropped } => self.load.carried(bytes, dropped),
             CoreMessage::Drain => self.draining = true,
             CoreMessage::DropLinks => self.links.close_all(TerminationReason::Normal),
@@ -504,6 +535,28 @@ impl Core {
             self.drop(DropReason::QueueFull);
         }
         sent
+    }
+
+    /// A message of a Destination without outbound hops that is for this router.
+    fn for_this_router(&mut self, message: LinkMessage, now: Now) {
+        let body = message.body.freeze();
+        if message.kind == MessageType::TunnelGateway {
+            let gateway = TunnelGateway::parse(&body);
+            let parsed = gateway.map(|it| (it.tunnel, body.slice_ref(it.message)));
+            match parsed {
+                Ok((tunnel, message)) => {
+                    self.relays
+                        .post(tunnel, RelayMessage::from_nobody(tunnel, message));
+                }
+                Err(_) => self.drop(DropReason::Malformed),
+            }
+            return;
+        }
+        let expires = UnixTime::from_secs(message.expiration_s);
+        match I2npMessage::new(message.kind, message.id, expires, body) {
+            Ok(message) => self.receive(Origin::Tunnel(None), message, now),
+            Err(_) => self.drop(DropReason::Malformed),
+        }
     }
 
     /// Sends a message to the gateway of somebody's inbound tunnel.

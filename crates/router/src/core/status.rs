@@ -117,6 +117,8 @@ pub struct RouterStatus {
     pub transit_refused: u64,
     /// Own exploratory tunnels, inbound and outbound.
     pub exploratory: [usize; 2],
+    /// Tunnels of local Destinations, inbound and outbound.
+    pub destinations: [usize; 2],
     /// Own tunnels that were built and that failed to be.
     pub builds: [u64; 2],
     /// How long it took until the first own tunnel stood.
@@ -154,6 +156,7 @@ impl Core {
             transit_long_records: self.transit.long_records,
             transit_refused: self.transit.refused,
             exploratory: self.tunnels.counts(),
+            destinations: self.tunnels.client_counts(),
             builds: self.tunnels.builds(),
             first_tunnel_after: self.first_tunnel_after,
             drops,

@@ -3,6 +3,7 @@
 
 mod build;
 mod checks;
+mod clients;
 mod send;
 
 use std::collections::BTreeMap;
@@ -14,9 +15,11 @@ use ramson_wire::{Instant, RouterHash, TunnelId};
 
 use self::build::{BUILD_TIMEOUT, Pending};
 use self::checks::{Test, Tests};
+use self::clients::Pool;
 use super::Core;
 use super::selection::Profiles;
 use crate::config::TunnelSettings;
+use crate::destination::DestinationId;
 use crate::relay::RelayMessage;
 
 /// Builds at once.
@@ -26,11 +29,43 @@ const REPLACE_BEFORE: Duration = Duration::from_secs(90);
 /// Failed tests in a row after which a tunnel is dropped.
 const MAX_FAILED_TESTS: u32 = 2;
 
+/// Whose a tunnel is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Owner {
+    /// An exploratory one.
+    Router,
+    /// A local Destination's.
+    Destination(DestinationId),
+}
+
 /// Which way a tunnel goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {
     Inbound,
     Outbound,
+}
+
+/// One of something for each way.
+#[derive(Debug)]
+struct Ways<T> {
+    inbound: T,
+    outbound: T,
+}
+
+impl<T> Ways<T> {
+    fn get(&self, way: Way) -> &T {
+        match way {
+            Way::Inbound => &self.inbound,
+            Way::Outbound => &self.outbound,
+        }
+    }
+
+    fn get_mut(&mut self, way: Way) -> &mut T {
+        match way {
+            Way::Inbound => &mut self.inbound,
+            Way::Outbound => &mut self.outbound,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -55,10 +90,11 @@ struct Outbound {
     tests: Tests,
 }
 
-/// The exploratory tunnels.
+/// The exploratory tunnels, and what is known of those of Destinations.
 #[derive(Debug)]
 pub(super) struct Tunnels {
     settings: TunnelSettings,
+    pools: BTreeMap<DestinationId, Pool>,
     inbound: Vec<Inbound>,
     outbound: Vec<Outbound>,
     /// By the id of the message that answers.
@@ -79,6 +115,7 @@ impl Tunnels {
     pub(super) fn new(settings: TunnelSettings) -> Self {
         Self {
             settings,
+            pools: BTreeMap::new(),
             inbound: Vec::new(),
             outbound: Vec::new(),
             pending: BTreeMap::new(),
@@ -107,6 +144,7 @@ impl Tunnels {
     pub(super) fn receives(&self, tunnel: TunnelId) -> bool {
         self.inbound.iter().any(|it| it.receive == tunnel)
             || self.pending.values().any(|it| it.receive == tunnel)
+            || self.client_receives(tunnel)
     }
 
     /// Which way has the next tunnel to be built, if any.
@@ -118,10 +156,11 @@ impl Tunnels {
             .iter()
             .filter(|it| lasting(it.expires))
             .count();
-        let pending = |way| self.pending.values().filter(|it| it.way == way).count();
+        let exploratory = || self.pending.values().filter(|it| it.owner == Owner::Router);
+        let pending = |way| exploratory().filter(|it| it.way == way).count();
         let quantity = self.settings.quantity;
         let [inbound_at, outbound_at] = self.not_before;
-        if self.pending.len() >= MAX_PENDING {
+        if exploratory().count() >= MAX_PENDING {
             return None;
         }
         let missing_out = quantity.saturating_sub(outbound + pending(Way::Outbound));
@@ -144,12 +183,13 @@ impl Core {
         // One after the other: of requests that come to an i2pd at once, the last may stay there
         // until the next one comes.
         if let Some(way) = self.tunnels.wanted(now.instant)
-            && !self.build(way, now)
+            && !self.build(Owner::Router, way, self.tunnels.settings.hops, now)
         {
             // Nobody to build with.
             self.tunnels.not_before = [now.instant + Duration::from_secs(1); 2];
         }
         self.test_tunnels(now);
+        self.build_for_clients(now);
     }
 
     fn expire_tunnels(&mut self, now: Now) {

@@ -7,8 +7,7 @@ use ramson_proto::tunnel::{Endpoint, HopLayer, LAYERED_LEN, duplicates};
 use ramson_wire::i2np::TunnelData;
 use ramson_wire::{Instant, MessageType, RouterHash, TunnelId};
 
-use super::{LAYER_BATCH, ReceiveTunnel, RelayCounters, RelayShard, tell, tunnel_message};
-use crate::core::CoreMessage;
+use super::{LAYER_BATCH, ReceiveTunnel, RelayCounters, RelayShard, hand_over, tunnel_message};
 
 impl RelayShard {
     /// Tunnel messages of one tunnel.
@@ -92,20 +91,22 @@ impl RelayShard {
                 }
             }
             ReceiveTunnel::Own {
-                layers, endpoint, ..
+                layers,
+                endpoint,
+                to,
+                ..
             } => {
                 for message in bodies.iter_mut().filter_map(layered) {
                     layers.remove_all(message);
                 }
                 take_out(endpoint, bodies, now.instant, &mut self.counters);
+                let mut messages = Vec::new();
                 while let Some(output) = endpoint.poll_message() {
-                    self.counters.own += 1;
-                    let message = CoreMessage::FromTunnel {
-                        tunnel: Some(tunnel),
-                        message: output.message,
-                    };
-                    tell(&mut self.to_core, message, &mut self.counters);
+                    messages.push(output.message);
                 }
+                self.counters.own += messages.len() as u64;
+                let (core, counters) = (&mut self.to_core, &mut self.counters);
+                hand_over(to.as_ref(), tunnel, messages.into_iter(), core, counters);
             }
             ReceiveTunnel::InboundGateway { .. } => {}
         }

@@ -7,8 +7,7 @@ use ramson_proto::tunnel::LAYERED_LEN;
 use ramson_wire::i2np::TunnelData;
 use ramson_wire::{I2npRef, MessageType, RouterHash, TunnelDelivery, TunnelId};
 
-use super::{ReceiveTunnel, RelayShard, tell, tunnel_message};
-use crate::core::CoreMessage;
+use super::{ReceiveTunnel, RelayShard, hand_over, tunnel_message};
 
 impl RelayShard {
     /// A message for a tunnel whose gateway we are.
@@ -39,14 +38,12 @@ impl RelayShard {
                 }
             }
             // A tunnel of ours without hops: what comes for it is for us.
-            Some((_, ReceiveTunnel::Own { layers, .. })) => {
+            Some((_, ReceiveTunnel::Own { layers, to, .. })) => {
                 if layers.is_empty() {
                     self.counters.own += 1;
-                    let message = CoreMessage::FromTunnel {
-                        tunnel: Some(tunnel),
-                        message,
-                    };
-                    tell(&mut self.to_core, message, &mut self.counters);
+                    let message = std::iter::once(message);
+                    let (core, counters) = (&mut self.to_core, &mut self.counters);
+                    hand_over(to.as_ref(), tunnel, message, core, counters);
                 } else {
                     self.counters.dropped_malformed += 1;
                 }

@@ -13,10 +13,10 @@ use ramson_wire::{
 };
 
 use super::checks::Tests;
-use super::send::GATEWAY_BYTES;
-use super::{Inbound, Outbound, Tunnels, Way};
+use super::{Inbound, Outbound, Owner, Tunnels, Way};
 use crate::config::TUNNEL_LIFETIME;
 use crate::core::{Core, DropReason};
+use crate::own_tunnel::GATEWAY_BYTES;
 use crate::relay::{ReceiveTunnel, RelayMessage};
 
 /// How long a build may take; the hops may have to dial.
@@ -27,6 +27,7 @@ pub(super) const AFTER_FAILURE: Duration = Duration::from_millis(700);
 #[derive(Debug)]
 pub(super) struct Pending {
     pub(super) build: PendingBuild,
+    pub(super) owner: Owner,
     pub(super) way: Way,
     pub(super) hops: Vec<HopSpec>,
     /// Of an inbound tunnel, where it ends; of an outbound one, where its answer ends if no tunnel
@@ -40,8 +41,7 @@ pub(super) struct Pending {
 
 impl Core {
     /// Starts one build; says whether there were hops for it.
-    pub(super) fn build(&mut self, way: Way, now: Now) -> bool {
-        let count = self.tunnels.settings.hops;
+    pub(super) fn build(&mut self, owner: Owner, way: Way, count: usize, now: Now) -> bool {
         let Some(hops) = self.choose_hops(way, count, now) else {
             return false;
         };
@@ -92,7 +92,13 @@ impl Core {
         if let Some(tunnel) = reply_tunnel {
             // The answer comes straight to us: a tunnel without hops.
             let last = hops.last().map_or(us, |hop| hop.router);
-            self.add_own(tunnel, last, &[], now.instant + BUILD_TIMEOUT * 2);
+            self.add_own(
+                Owner::Router,
+                tunnel,
+                last,
+                &[],
+                now.instant + BUILD_TIMEOUT * 2,
+            );
         }
         let Some(first) = hops.first().map(|hop| hop.router) else {
             return false;
@@ -101,6 +107,7 @@ impl Core {
         let encryption_key = hops.first().map(|hop| hop.encryption_key);
         let pending = Pending {
             build,
+            owner,
             way,
             hops,
             receive,
@@ -158,6 +165,7 @@ impl Core {
     /// Registers the end of an own inbound tunnel.
     pub(super) fn add_own(
         &mut self,
+        owner: Owner,
         tunnel: TunnelId,
         previous: RouterHash,
         keys: &[TunnelKeys],
@@ -167,6 +175,7 @@ impl Core {
             previous,
             layers: TunnelLayers::new(keys),
             endpoint: Endpoint::new(EndpointKind::Inbound, ReassemblyLimits::OWN),
+            to: self.sender_of(owner),
         });
         self.relays.post(
             tunnel,
@@ -247,9 +256,13 @@ impl Core {
         for hop in &hops {
             self.tunnels.profiles.praise(hop);
         }
+        if let Owner::Destination(id) = pending.owner {
+            self.client_built(id, &pending, &keys, now);
+            return;
+        }
         match pending.way {
             Way::Inbound => {
-                if !self.add_own(pending.receive, last.router, &keys, expires) {
+                if !self.add_own(Owner::Router, pending.receive, last.router, &keys, expires) {
                     return;
                 }
                 let tunnel = Inbound {
@@ -321,6 +334,10 @@ impl Tunnels {
             if all || refused.get(index) == Some(&true) {
                 self.profiles.blame(hop.router, now.instant);
             }
+        }
+        if pending.owner != Owner::Router {
+            self.client_failed(pending, now.instant);
+            return;
         }
         let [inbound, outbound] = &mut self.not_before;
         *match pending.way {

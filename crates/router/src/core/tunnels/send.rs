@@ -3,20 +3,14 @@
 use std::time::Duration;
 
 use bytes::BytesMut;
-use ramson_crypto::Random;
 use ramson_proto::Now;
 use ramson_proto::garlic::router;
 use ramson_proto::ntcp2::{LinkMessage, Priority};
-use ramson_proto::tunnel::LAYERED_LEN;
-use ramson_wire::i2np::TunnelData;
 use ramson_wire::{CloveDelivery, GarlicClove, I2npMessage, MessageType, TunnelDelivery};
 
-use super::Outbound;
 use crate::core::{Core, DropReason};
+use crate::own_tunnel::next_message;
 use crate::relay::seconds_up;
-
-/// Bytes that wait in the gateway of an own tunnel.
-pub(super) const GATEWAY_BYTES: usize = 256 * 1024;
 
 impl Core {
     /// Sends a message through an outbound tunnel, readable for the router with this key alone;
@@ -69,7 +63,8 @@ impl Core {
         let Some(handle) = self.links.handle(first, now) else {
             return;
         };
-        while let Some(body) = next_message(tunnel, &mut self.random) {
+        let (id, layers) = (tunnel.first_tunnel, &tunnel.layers);
+        while let Some(body) = next_message(id, &mut tunnel.gateway, layers, &mut self.random) {
             let message = LinkMessage {
                 kind: MessageType::TunnelData,
                 id: self.random.u32(),
@@ -84,17 +79,4 @@ impl Core {
             }
         }
     }
-}
-
-/// The next message of an own outbound tunnel, with what its hops will take off put on.
-pub(super) fn next_message(tunnel: &mut Outbound, random: &mut Random) -> Option<BytesMut> {
-    let mut body = BytesMut::zeroed(TunnelData::LEN);
-    let (id, rest) = body.split_first_chunk_mut::<4>()?;
-    let message = rest.first_chunk_mut::<LAYERED_LEN>()?;
-    *id = tunnel.first_tunnel.get().to_be_bytes();
-    if !tunnel.gateway.flush(random, message) {
-        return None;
-    }
-    tunnel.layers.remove_all(message);
-    Some(body)
 }

@@ -142,6 +142,7 @@ fn pending(way: Way, carrier: TunnelId) -> Pending {
     let (build, _) = PendingBuild::start(&hops, path, 8, &mut random, now.unix).unwrap();
     Pending {
         build,
+        owner: Owner::Router,
         way,
         hops,
         receive: id(7),

@@ -17,14 +17,14 @@ const MAX_EXPECTED: usize = 512;
 
 /// The keys of the answers that are waited for, each good for one.
 #[derive(Debug, Default)]
-pub(super) struct Answers {
+pub(crate) struct Answers {
     /// The oldest first.
     expected: VecDeque<(Instant, GarlicKey)>,
 }
 
 impl Answers {
     /// Draws a key for an answer that is to come.
-    pub(super) fn expect(&mut self, random: &mut Random, now: Instant) -> GarlicKey {
+    pub(crate) fn expect(&mut self, random: &mut Random, now: Instant) -> GarlicKey {
         while self.expected.len() >= MAX_EXPECTED
             || self.expected.front().is_some_and(|(until, _)| *until < now)
         {
@@ -36,7 +36,7 @@ impl Answers {
     }
 
     /// Opens a message if it is one that is waited for.
-    pub(super) fn open(
+    pub(crate) fn open(
         &mut self,
         garlic: Garlic<'_>,
         now: Instant,

@@ -1,0 +1,93 @@
+//! Destinations on a router of ours in this process, in a network of i2pd.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use ramson::PrivateKeys;
+use ramson::router::{
+    DestinationEvent, DestinationKeys, PoolSettings, RouterConfig, RouterSettings, RunningRouter,
+};
+use ramson_tests::{on_router, over_network, quick_session, within};
+use tokio::task::block_in_place;
+use xtask::net::Network;
+use xtask::peers::Peer;
+
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// A router in this process that knows those of the network.
+fn embedded(network: &Network, folder: &std::path::Path) -> Result<RunningRouter> {
+    let seed = folder.join("seed");
+    std::fs::create_dir(&seed)?;
+    for (number, router) in network.routers().enumerate() {
+        let info = router.data.join("router.info");
+        std::fs::copy(info, seed.join(format!("routerInfo-{number}.dat")))?;
+    }
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let settings = RouterSettings {
+        config: RouterConfig {
+            network_id: network.network_id(),
+            published: Some(address),
+            allow_local: true,
+            allow_same_network: true,
+            ..RouterConfig::default()
+        },
+        data: folder.join("data"),
+        listen: Some(address),
+        seed: Some(seed),
+        threads: 1,
+    };
+    Ok(RunningRouter::start(settings)?)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lease_sets_are_found_in_both_directions() -> Result<()> {
+    over_network(Peer::Current, 5, async |network| {
+        let folder = tempfile::tempdir()?;
+        let router = block_in_place(|| embedded(network, folder.path()))?;
+        let keys = PrivateKeys::generate();
+        let hash = keys.destination().hash();
+        let mut random = ramson_crypto::Random::from_os();
+        let keys = DestinationKeys::new(&keys, &mut random)?;
+        let tunnels = PoolSettings {
+            hops: 2,
+            ..PoolSettings::default()
+        };
+        let destination = router.open_destination(keys, [tunnels; 2]);
+        within(LIMIT, "publishing", async {
+            while destination.next_event().await != DestinationEvent::Published {}
+            Ok(())
+        })
+        .await?;
+
+        let i2p = on_router(network, 0).await?;
+        let found = within(LIMIT, "i2pd's look-up", async {
+            loop {
+                match i2p.lookup(hash).await {
+                    Ok(found) => return Ok(found),
+                    Err(error) => println!("  not yet: {error}"),
+                }
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        })
+        .await?;
+        ensure!(found.hash() == hash, "another Destination");
+
+        let session = quick_session(&i2p).await?;
+        let key = *session.address().as_bytes();
+        let found = within(LIMIT, "our look-up", async {
+            loop {
+                if let Some(found) = destination.look_up(key).await {
+                    return Ok(found);
+                }
+                println!("  not yet: i2pd's LeaseSet");
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        })
+        .await?;
+        let of = found.destination().context("a LeaseSet of nobody")?;
+        ensure!(of.hash() == session.address(), "another LeaseSet");
+        Ok(())
+    })
+    .await
+}
