@@ -38,15 +38,21 @@ impl HiddenKey {
         loop {
             let private: [u8; 32] = random.bytes();
             let [tweak, torsion] = random.bytes();
-            let public = public(&private, torsion);
-            if let Some(representative) = encode(&public, tweak) {
-                return Self {
-                    private: PrivateKey::from_bytes(private),
-                    public,
-                    representative,
-                };
+            if let Some(pair) = Self::from_bytes(private, torsion, tweak) {
+                return pair;
             }
         }
+    }
+
+    /// Returns the pair of these private bytes with the point of small order of this number, the
+    /// neutral one for 0, and the representative that [`encode`] chooses; `None` if there is none.
+    pub fn from_bytes(private: [u8; 32], torsion: u8, tweak: u8) -> Option<Self> {
+        let public = public(&private, torsion);
+        Some(Self {
+            representative: encode(&public, tweak)?,
+            private: PrivateKey::from_bytes(private),
+            public,
+        })
     }
 
     /// Returns the public key, which the protocol hashes.
