@@ -6,7 +6,8 @@ pub struct Limits {
     /// Sessions of all peers, pending ones counted. When there are more, pending ones go first, then
     /// the one that was silent longest.
     pub sessions: usize,
-    /// Tags waited for, all sessions together. An entry takes about 50 bytes.
+    /// Tags waited for, all sessions together: beyond it sessions end, and those left get no more than
+    /// everybody needs. An entry takes about 50 bytes.
     pub tags: usize,
     /// New Session messages of all peers that wait for our reply or the peer's answer to it.
     pub received: usize,
@@ -103,6 +104,9 @@ pub(super) const ACK_INTERVAL_BUSY: Duration = Duration::from_millis(200);
 /// When an unconfirmed LeaseSet goes again.
 pub(super) const LEASE_SET_AGAIN: Duration = Duration::from_secs(4);
 
+/// How long after the last wish for an ack a full window asks again.
+pub(super) const ACK_AGAIN: Duration = Duration::from_secs(1);
+
 /// How often idle and expired things are looked for.
 pub(super) const SWEEP: Duration = Duration::from_secs(10);
 
@@ -111,7 +115,7 @@ pub(super) const FIRST_WINDOW: u16 = 24;
 pub(super) const LATER_WINDOW: u16 = 160;
 pub(super) const REPLY_WINDOW: u16 = 12;
 
-/// How many tags one message makes at most beyond its own place.
+/// How many tags one message makes at most beside those for the numbers it passed over.
 pub(super) const TAGS_AT_ONCE: u32 = 64;
 
 /// Sets that a session waits for at once beside replies: the newest and those before it.

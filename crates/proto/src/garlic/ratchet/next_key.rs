@@ -30,8 +30,8 @@ pub enum NextKeyError {
     /// The key agrees with nobody.
     #[error("the key is not usable")]
     BadKey,
-    /// Sets follow each other faster than anybody needs.
-    #[error("the last key came too short a time ago")]
+    /// Sets follow each other faster than anybody needs, or there is no room for another one now.
+    #[error("it is too soon for another key")]
     TooSoon,
 }
 

@@ -11,7 +11,7 @@ use super::event::{
 };
 use super::handshake::{HandshakeError, MAC_LEN, NEW_SESSION_HEADER, NewSession, REPLY_HEADER};
 use super::limits::{
-    ACKS, CONTROL_DELAY, CROSSING, ESTABLISHED_PER_PEER, HANDSHAKE_DELAY, QUIET, REPLACED,
+    ACKS, CONTROL_DELAY, CROSSING, ESTABLISHED_PER_PEER, HANDSHAKE_DELAY, LATER_WINDOW, QUIET, REPLACED,
     RESTART_AGE, RESTART_SILENCE,
 };
 use super::payload::{LENGTH_LEN, Parsed};
@@ -325,9 +325,11 @@ impl Sessions {
         let id = session.id;
         let mut must_respond = false;
         if let Some(block) = &parsed.forward {
-            let may_advance = session.reversed.is_none_or(|last| {
-                now.saturating_since(last) >= self.limits.next_key_interval
-            });
+            let has_room = self.table.len().saturating_add(LATER_WINDOW.into()) <= self.limits.tags;
+            let may_advance = has_room
+                && session.reversed.is_none_or(|last| {
+                    now.saturating_since(last) >= self.limits.next_key_interval
+                });
             let before = session.reverse.set();
             let next = session
                 .reverse

@@ -9,7 +9,7 @@ use super::handshake::{
     HandshakeError, MAC_LEN, NEW_SESSION_HEADER, REPLY_HEADER, seal_unbound,
 };
 use super::limits::{
-    ACK_INTERVAL, ACK_INTERVAL_BUSY, ACKS_PER_MESSAGE, PENDING, REPLY_WINDOW, RESERVE, SEND_IDLE,
+    ACK_AGAIN, ACK_INTERVAL, ACK_INTERVAL_BUSY, ACKS_PER_MESSAGE, FIRST_WINDOW, PENDING, REPLY_WINDOW, RESERVE, SEND_IDLE,
     STALLED,
 };
 use super::payload::{Content, LENGTH_LEN};
@@ -50,6 +50,10 @@ impl Sessions {
             match self.seal_existing(slot, &out, now.instant, false) {
                 Err(SealError::WindowFull) if self.is_stalled(slot, now.instant) => {
                     self.give_up(slot);
+                }
+                Err(SealError::WindowFull) => {
+                    self.ask_again(slot, now.instant);
+                    return Err(SealError::WindowFull);
                 }
                 sealed => return sealed,
             }
@@ -122,6 +126,15 @@ impl Sessions {
             self.stats.stalled_sessions = self.stats.stalled_sessions.saturating_add(1);
         }
         is_stalled
+    }
+
+    /// Sees to it that an ack is asked for again: the last wish or the ack may be lost.
+    fn ask_again(&mut self, slot: u32, now: Instant) {
+        let session = self.slots.get(slot);
+        if let Some(send) = session.and_then(|session| session.send.as_ref()) {
+            let at = now.max(send.last_request + ACK_AGAIN);
+            self.respond(slot, at);
+        }
     }
 
     /// Sends on another session from now on.
@@ -224,6 +237,7 @@ impl Sessions {
         out: &Outgoing<'_>,
         now: Instant,
     ) -> Result<Sealed, SealError> {
+        self.make_room(FIRST_WINDOW, Some(slot));
         let ephemeral = self.hidden_key();
         let Self {
             slots,

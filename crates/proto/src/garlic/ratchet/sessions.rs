@@ -8,7 +8,7 @@ use ramson_wire::{I2npMessage, Instant};
 
 use super::event::{EndReason, Event, MessageId, PeerKey, SessionId, Transmit};
 use super::handshake::Local;
-use super::limits::{KEYS_AHEAD, Limits, SWEEP};
+use super::limits::{KEYS_AHEAD, Limits, REPLY_WINDOW, SWEEP};
 use super::peers::Peers;
 use super::session::{Phase, Session, Slots};
 use super::stats::RatchetStats;
@@ -219,7 +219,7 @@ impl Sessions {
         phase: Phase,
         now: Instant,
     ) -> SessionId {
-        self.make_room();
+        self.make_room(REPLY_WINDOW, None);
         let id = self
             .slots
             .add(|id| Session::new(id, peer, opened_by, phase, now));
@@ -227,12 +227,15 @@ impl Sessions {
         id
     }
 
-    /// Ends sessions until there is room for one more.
-    pub(super) fn make_room(&mut self) {
-        while self.slots.len() >= self.limits.sessions.max(1)
-            || (self.table.len() >= self.limits.tags && self.slots.len() > 1)
+    /// Ends sessions other than `keep` until there is room for so many tags, and for one more session
+    /// if there is nothing to keep.
+    pub(super) fn make_room(&mut self, tags: u16, keep: Option<u32>) {
+        while (keep.is_none() && self.slots.len() >= self.limits.sessions.max(1))
+            || self.table.len().saturating_add(tags.into()) > self.limits.tags
         {
-            let worst = self.slots.iter().min_by_key(|session| {
+            let others = self.slots.iter();
+            let others = others.filter(|session| Some(session.id.slot) != keep);
+            let worst = others.min_by_key(|session| {
                 let class = match session.phase {
                     Phase::Received(_) => 0,
                     Phase::Initiated(_) => 1,

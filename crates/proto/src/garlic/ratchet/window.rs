@@ -191,7 +191,9 @@ impl ReceiveWindow {
         self.tags
             .trim(highest.saturating_sub(look), |tag| table.remove(&tag));
         let end = highest.saturating_add(1).saturating_add(look);
-        let end = end.min(self.tags.end().saturating_add(TAGS_AT_ONCE));
+        // As many as were passed over, and some more.
+        let at_once = jump.saturating_add(TAGS_AT_ONCE);
+        let end = end.min(self.tags.end().saturating_add(at_once));
         // With too many tags in all, what everybody needs at least.
         let end = match table.len() < limits.tags {
             true => end,

@@ -334,7 +334,7 @@ fn debug_tells_nothing() {
     let mut pair = Pair::established(Limits::default());
     let key = pair.b.public();
     assert_eq!(format!("{key:?}"), "PeerKey(..)");
-    assert_eq!(format!("{:?}", pair.a), "Sessions { sessions: 1, tags: 24, .. }");
+    assert_eq!(format!("{:?}", pair.a), "Sessions { sessions: 1, tags: 36, .. }");
     let session = format!("{:?}", active(&mut pair.a, &key).send);
     assert!(session.contains("TagSet(..)") && !session.contains('['), "{session}");
 }

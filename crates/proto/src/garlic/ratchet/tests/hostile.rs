@@ -299,7 +299,9 @@ fn a_termination_ends_the_session() {
     assert!(pair.b.due.is_empty());
     // And a new one begins.
     pair.b_to_a();
+    pair.settle(secs(2));
     pair.a_to_b();
+    pair.b_to_a();
 }
 
 #[test]

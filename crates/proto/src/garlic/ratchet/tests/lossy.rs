@@ -7,8 +7,9 @@ use super::*;
 struct Lossy {
     pair: Pair,
     random: Random,
-    /// By time and turn: to Bob or to Alice, the message, and whether it is a copy.
-    pipe: BTreeMap<(Instant, u64), (bool, Bytes, bool)>,
+    /// By time and turn: to Bob or to Alice, the message and which one it is a copy of.
+    pipe: BTreeMap<(Instant, u64), (bool, Bytes, u64)>,
+    delivered: BTreeSet<u64>,
     turn: u64,
     /// Of 100.
     loss: u64,
@@ -27,6 +28,7 @@ impl Lossy {
             pair: Pair::new(limits),
             random: Random::from_seed([seed; 32]),
             pipe: BTreeMap::new(),
+            delivered: BTreeSet::new(),
             turn: 0,
             loss: 10,
             copies: 10,
@@ -43,12 +45,13 @@ impl Lossy {
             return false;
         }
         let copies = 1 + u64::from(self.random.below(100) < self.copies);
+        let which = self.turn;
         for copy in 0..copies {
             let delay = self.random.range(self.delay.clone()) + 100 * copy;
             let at = self.pair.now.instant + millis(delay);
             self.turn += 1;
             self.pipe
-                .insert((at, self.turn), (to_bob, body.clone(), copy > 0));
+                .insert((at, self.turn), (to_bob, body.clone(), which));
         }
         true
     }
@@ -67,7 +70,11 @@ impl Lossy {
                     self.under_way.insert((to_bob, id));
                 }
             }
-            Err(SealError::WindowFull | SealError::AwaitingReply { .. }) => self.refused += 1,
+            Err(
+                SealError::WindowFull
+                | SealError::AwaitingReply { .. }
+                | SealError::RepliesSpent,
+            ) => self.refused += 1,
             Err(error) => panic!("{error}"),
         }
     }
@@ -86,7 +93,8 @@ impl Lossy {
             while let Some(entry) = self.pipe.first_entry()
                 && entry.key().0 <= now.instant
             {
-                let (to_bob, body, is_copy) = entry.remove();
+                let (to_bob, body, which) = entry.remove();
+                let is_copy = !self.delivered.insert(which);
                 let to = match to_bob {
                     true => &mut self.pair.b,
                     false => &mut self.pair.a,
