@@ -87,6 +87,8 @@ fn public(private: &[u8; 32], torsion: u8) -> [u8; 32] {
     if crate::fake::is_enabled() {
         return crate::fake::public(private);
     }
+    #[cfg(feature = "simulation")]
+    crate::simulation::count(|work| work.keys += 1);
     let torsion = EIGHT_TORSION
         .get(usize::from(torsion & 7))
         .expect("there are eight");

@@ -393,9 +393,9 @@ impl Sessions {
             if push_bounded(&mut session.acks, ACKS, (set, number)) {
                 self.stats.dropped_ack_requests = self.stats.dropped_ack_requests.saturating_add(1);
             }
-            must_respond = true;
         }
-        if must_respond {
+        // Acks of before may be left where the window was full.
+        if must_respond || !session.acks.is_empty() {
             self.respond(slot, now + CONTROL_DELAY);
         }
         for (set, number) in std::mem::take(&mut parsed.acks) {

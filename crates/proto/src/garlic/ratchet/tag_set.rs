@@ -119,6 +119,8 @@ pub(super) struct ReceiveTags {
     set: TagSet,
     /// The number of the first in the window.
     first: u32,
+    /// How many numbers there are; tags beyond were thrown away if they had been made.
+    limit: u32,
     /// `None` where the message has come.
     window: VecDeque<Option<Tag>>,
     highest: Option<u16>,
@@ -133,6 +135,7 @@ impl ReceiveTags {
         Self {
             set,
             first: 0,
+            limit: NUMBERS,
             window: VecDeque::new(),
             highest: None,
             next_key: 0,
@@ -156,7 +159,7 @@ impl ReceiveTags {
 
     /// Makes tags up to the number `end`, left out, and hands them to `add`.
     pub(super) fn extend(&mut self, end: u32, mut add: impl FnMut(Tag, u16)) {
-        for number in self.end()..end.min(NUMBERS) {
+        for number in self.end()..end.min(self.limit) {
             let tag = self.set.next_tag();
             self.window.push_back(Some(tag));
             add(tag, u16::try_from(number).unwrap_or(u16::MAX));
@@ -166,11 +169,11 @@ impl ReceiveTags {
     /// Returns the key of a number in the window. What is not used is to be put back.
     pub(super) fn take_key(&mut self, number: u16) -> Option<Key32> {
         let wanted = u32::from(number);
+        if wanted < self.first || wanted >= self.end() {
+            return None;
+        }
         if wanted < self.next_key {
             return self.skipped.remove(&number);
-        }
-        if wanted >= self.end() {
-            return None;
         }
         loop {
             let at = self.next_key;
@@ -214,10 +217,10 @@ impl ReceiveTags {
         }
     }
 
-    /// Gives up the numbers above `last`, and hands the tags that did not come to `remove`. The set
-    /// makes no more tags then.
+    /// Gives up the numbers above `last`, and hands the tags that did not come to `remove`.
     pub(super) fn cut(&mut self, last: u16, mut remove: impl FnMut(Tag)) {
-        while self.end() > u32::from(last).saturating_add(1)
+        self.limit = self.limit.min(u32::from(last).saturating_add(1));
+        while self.end() > self.limit
             && let Some(tag) = self.window.pop_back()
         {
             tag.into_iter().for_each(&mut remove);

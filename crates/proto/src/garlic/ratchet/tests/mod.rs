@@ -7,6 +7,7 @@ mod limits;
 mod lossy;
 mod properties;
 mod ratchet;
+mod tags;
 mod vectors;
 
 use std::time::Duration;
