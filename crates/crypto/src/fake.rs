@@ -9,6 +9,7 @@
 //! - signatures are zero, and fit any message and key unless their first byte is [`WRONG`];
 //! - a public X25519 key is its private key, and what two keys agree on is their XOR: nothing, if
 //!   they are the same;
+//! - a key that Elligator2 hides is its representative, but for the topmost bit;
 //! - SipHash of eight bytes, which masks the lengths of NTCP2's frames, is zero.
 //!
 //! Hashes and random numbers are as ever.
@@ -80,6 +81,7 @@ pub(crate) fn shared(ours: &[u8; 32], theirs: &[u8; 32]) -> [u8; 32] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::elligator2::{self, HiddenKey};
     use crate::x25519::PrivateKey;
     use crate::{
         AeadKey, Aes256Decryptor, Aes256Encryptor, SigningKey, chacha20, siphash24, verify,
@@ -122,6 +124,12 @@ mod tests {
         let secret = one.agree(&two.public()).unwrap();
         assert_eq!(*secret, *two.agree(&one.public()).unwrap());
         assert!(one.agree(&one.public()).is_err());
+
+        let hidden = HiddenKey::from_bytes([0x85; 32], 3, 0).unwrap();
+        assert_eq!(hidden.representative(), hidden.public());
+        assert_eq!(elligator2::decode(&[0x85; 32]), Some(hidden.public()));
+        let secret = hidden.agree(&one.public()).unwrap();
+        assert_eq!(*secret, *one.agree(&hidden.public()).unwrap());
 
         let signer = SigningKey::from_seed(&[4; 32]);
         assert_eq!(signer.sign(b"message"), [0; 64]);

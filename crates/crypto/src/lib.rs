@@ -18,6 +18,8 @@ mod dsa;
 mod ed25519;
 pub use ed25519::{SigningKey, verify};
 
+pub mod elligator2;
+
 #[cfg(feature = "fake")]
 pub mod fake;
 

@@ -1,5 +1,7 @@
 //! Garlic: messages wrapped in encryption from end to end, with instructions where they go.
 
+pub mod ratchet;
+
 pub mod router;
 
 mod session_tag;
