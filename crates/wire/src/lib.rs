@@ -110,3 +110,5 @@ pub use lease_set::{Lease, LeaseSet2Builder, StoredLeaseSet};
 
 mod routing_key;
 pub use routing_key::{Distance, RoutingKey, UtcDay};
+
+pub mod streaming;
