@@ -268,7 +268,7 @@ impl Connections {
         self.streams.is_empty()
     }
 
-    /// Says whether everything written anywhere was acknowledged, and each finished side's CLOSE.
+    /// Says whether everything written to streams that are not over was acknowledged.
     pub fn is_flushed(&self) -> bool {
         let mut streams = self.streams.values().map(|entry| &entry.stream);
         streams.all(|stream| stream.close_reason().is_some() || stream.is_flushed())

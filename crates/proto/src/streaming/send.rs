@@ -49,6 +49,8 @@ pub(super) struct Sender {
     /// Timeouts since the last acknowledgement, and what the next is counted from.
     timeouts: u32,
     timeout_base: Instant,
+    /// When the last timeout was, and how many sendings there had been.
+    timed_out: (Instant, u64),
     /// Packets that may go whatever the window says.
     probes: u32,
     /// Since when there has been something unacknowledged, and nothing has answered.
@@ -65,7 +67,6 @@ pub(super) struct Sender {
 struct Sent {
     packet: Bytes,
     payload_len: usize,
-    first_at: Instant,
     sent_at: Instant,
     number: u64,
     sends: u32,
@@ -164,6 +165,7 @@ impl Sender {
             rtt: Rtt::new(config.initial_rto, config.min_rto),
             timeouts: 0,
             timeout_base: now,
+            timed_out: (now, 0),
             probes: 0,
             waiting_since: now,
             choked: None,
@@ -298,7 +300,9 @@ impl Sender {
             }
             self.probes = 0;
         }
-        if self.choked.is_some() || self.in_flight >= self.congestion.window() {
+        // When nothing gets through, only probes go.
+        let silent = self.timeouts >= 2 || self.choked.is_some();
+        if silent || self.in_flight >= self.congestion.window() {
             return None;
         }
         let lost = self.lost.first().copied();
@@ -330,7 +334,6 @@ impl Sender {
         self.sent.push_back(Sent {
             packet,
             payload_len,
-            first_at: now,
             sent_at: now,
             number: self.sendings,
             sends: 1,
@@ -423,16 +426,22 @@ impl Sender {
             packets = packets.saturating_add(1);
             let elapsed = now.saturating_since(sent.sent_at);
             // One that was sent again, and is acknowledged sooner than can be, did arrive before.
-            let early = sent.sends > 1 && elapsed < least * 3 / 4;
+            let early = sent.sends > 1 && elapsed < least / 2;
             if early || (sent.state == State::Lost && self.timeouts == 0) {
                 spurious = spurious.saturating_add(1);
             }
             if !early && sent.state == State::InFlight {
                 newest = newest.max(Some((sent.number, sent.sent_at)));
             }
+            // After a timeout what comes may answer what was sent before it, and was answered long
+            // ago. Then the time is only known to be this long.
+            let (timeout_at, sendings) = self.timed_out;
+            let elapsed = elapsed.min(match sent.number < sendings {
+                true => now.saturating_since(timeout_at),
+                false => Duration::MAX,
+            });
             match sent.sends {
-                1 => sample = sample.max(Some((sent.number, elapsed))),
-                _ if early => at_least = at_least.max(Some(now.saturating_since(sent.first_at))),
+                1 if sent.number >= sendings => sample = sample.max(Some((sent.number, elapsed))),
                 _ => at_least = at_least.max(Some(elapsed)),
             }
             sent.state = State::Acked;
@@ -453,8 +462,8 @@ impl Sender {
             self.reordering = self.reordering.saturating_add(1).min(MAX_REORDERING);
         }
         let sample = sample.map(|(_, rtt)| rtt);
-        // What was sent twice gives no time, but a time that is longer than all before is learned
-        // from it, or it would be sent twice for ever.
+        // It is learned only if it is longer than what was believed: or a way that became longer
+        // would time out for ever.
         let longer = at_least.filter(|&rtt| self.rtt.smoothed().is_none_or(|known| rtt > known));
         if let Some(rtt) = sample.or(longer) {
             self.rtt.sample(rtt, now);
@@ -577,10 +586,12 @@ impl Sender {
         if let Some(choked) = self.choked {
             return (!self.is_idle()).then_some(choked.probe_at);
         }
-        let timeout = (self.in_flight > 0).then(|| self.timeout_base + self.backed_off());
+        let waits = self.in_flight > 0 || self.timeouts >= 2;
+        let timeout = waits.then(|| self.timeout_base + self.backed_off());
         let has_new = may_send_new && self.buffered > 0 && self.sent.len() < self.span;
         let wants = has_new || !self.lost.is_empty();
-        let paced = (wants && self.in_flight < self.congestion.window()).then(|| self.pacer.next());
+        let may = wants && self.timeouts < 2 && self.in_flight < self.congestion.window();
+        let paced = may.then(|| self.pacer.next());
         [timeout, self.loss_at, paced].into_iter().flatten().min()
     }
 
@@ -609,13 +620,15 @@ impl Sender {
             self.find_lost(now);
             self.set_pace(now);
         }
-        if self.in_flight == 0 || now < self.timeout_base + self.backed_off() {
+        let waits = self.in_flight > 0 || self.timeouts >= 2;
+        if !waits || now < self.timeout_base + self.backed_off() {
             return false;
         }
         self.timeouts = self.timeouts.saturating_add(1);
         self.timeout_base = now;
+        self.timed_out = (now, self.sendings);
         self.counts.timeouts += 1;
-        self.probes = 1;
+        self.probes = if self.timeouts <= 3 { 2 } else { 1 };
         // The first may be a lost tail, or a late acknowledgement. The second tells that nothing
         // gets through: all that is on its way is gone.
         if self.timeouts >= 2 {

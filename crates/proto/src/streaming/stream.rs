@@ -21,15 +21,14 @@ const LINGER: Duration = Duration::from_secs(20);
 
 /// How long a peer that finished may leave our data unanswered: i2pd has no half-close and forgets
 /// a stream when it is told of the end.
-const HALF_CLOSED_DEAD: Duration = Duration::from_secs(30);
+const HALF_CLOSED_DEAD: Duration = Duration::from_secs(60);
 
 /// How long a stream that nobody holds waits for the peer to finish.
 const ORPHANED: Duration = Duration::from_secs(30);
 
-/// How often a CLOSE is tried: all data is acknowledged, so that nothing but politeness is lost.
-/// A peer that finished has probably forgotten us.
-const CLOSE_TRIES: u32 = 6;
-const CLOSE_TRIES_ENDED: u32 = 3;
+/// How often a CLOSE is tried: all data is acknowledged, so that nothing but politeness is lost, and
+/// i2pd forgets a stream as soon as it has answered once.
+const CLOSE_TRIES: u32 = 8;
 
 /// How many packets in a row that had come before tell that acknowledgements get lost.
 const DUPLICATES: u32 = 3;
@@ -270,7 +269,7 @@ impl Stream {
 
     /// Says whether everything written was acknowledged by the peer.
     pub fn is_flushed(&self) -> bool {
-        self.sender.is_idle()
+        self.sender.is_idle() || self.close_sequence == Some(self.sender.base())
     }
 
     /// Says whether a read would bring something, or the end.
@@ -816,11 +815,7 @@ impl Stream {
         self.receiver.handle_timeout(rtt, now);
         let dead = self.dead_at().is_some_and(|at| at <= now);
         if self.close_sequence == Some(self.sender.base()) {
-            let tries = match self.receiver.is_ended() {
-                true => CLOSE_TRIES_ENDED,
-                false => CLOSE_TRIES,
-            };
-            if dead || self.sender.timeouts() >= tries {
+            if dead || self.sender.timeouts() >= CLOSE_TRIES {
                 return self.close(CloseReason::Finished, false, now);
             }
         }

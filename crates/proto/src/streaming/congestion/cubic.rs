@@ -110,24 +110,20 @@ impl Cubic {
         self.recovered_at = sent;
     }
 
-    /// Counts what became of packets, and says whether more of them are lost now than ever.
-    fn count(&mut self, acked: u32, lost: u32) -> bool {
-        self.epoch_acked = self.epoch_acked.saturating_add(acked);
-        self.epoch_lost = self.epoch_lost.saturating_add(lost);
+    /// Ends an epoch, if it has enough in it, and says whether more was lost in it than this way
+    /// loses at any rate.
+    fn end_epoch(&mut self) -> bool {
         let all = self.epoch_acked.saturating_add(self.epoch_lost);
-        if all == 0 {
+        if all < EPOCH {
             return false;
         }
         let share = f64::from(self.epoch_lost) / f64::from(all);
         let usual = self.shares.iter().copied().fold(f64::INFINITY, f64::min);
-        // Before the first whole epoch nothing is known of this way.
+        // In the first epoch nothing is known of this way.
         let unusual = match usual.is_finite() {
             true => share > usual * 1.5 + 0.1,
             false => share > 0.5,
         };
-        if all < EPOCH {
-            return unusual && all >= EPOCH / 2;
-        }
         if self.shares.len() >= EPOCHS {
             self.shares.pop_front();
         }
@@ -185,14 +181,21 @@ impl Congestion for Cubic {
     }
 
     fn handle_acked(&mut self, acked: &Acked, now: Instant) {
-        self.count(acked.packets, 0);
+        self.epoch_acked = self.epoch_acked.saturating_add(acked.packets);
         if let Some(rtt) = acked.rtt {
             self.round_min = Some(self.round_min.map_or(rtt, |least| least.min(rtt)));
         }
         if acked.newest >= self.round_ends {
             self.end_round(acked);
-            if self.queue == Queue::Long && acked.newest >= self.recovered_at {
-                return self.reduce(0.85, acked.sent, now);
+            // Whole rounds are judged, since losses and acknowledgements of a round come in clumps.
+            let unusual = self.end_epoch();
+            if acked.newest >= self.recovered_at {
+                if unusual {
+                    return self.reduce(BETA, acked.sent, now);
+                }
+                if self.queue == Queue::Long {
+                    return self.reduce(0.85, acked.sent, now);
+                }
             }
             if self.queue == Queue::Some && self.in_slow_start() {
                 self.threshold = self.window;
@@ -212,8 +215,8 @@ impl Congestion for Cubic {
     }
 
     fn handle_lost(&mut self, lost: &Lost, now: Instant) {
-        let unusual = self.count(0, lost.packets);
-        if lost.newest >= self.recovered_at && (unusual || self.queue != Queue::None) {
+        self.epoch_lost = self.epoch_lost.saturating_add(lost.packets);
+        if lost.newest >= self.recovered_at && self.queue != Queue::None {
             self.reduce(BETA, lost.sent, now);
         }
     }
@@ -223,7 +226,8 @@ impl Congestion for Cubic {
             .max(f64::from(self.config.initial))
             .min(self.max);
         self.last_max = self.window;
-        self.window = self.min();
+        // Only probes go until something comes back; then it is a new start.
+        self.window = self.window.min(f64::from(self.config.initial.max(1)));
         self.growth_began = Some(now);
         self.queue = Queue::None;
         self.round_min = None;

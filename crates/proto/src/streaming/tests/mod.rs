@@ -104,6 +104,27 @@ pub(super) struct Pair {
     stalled: u32,
 }
 
+impl Drop for Pair {
+    /// Shows what was sent, if something went wrong and somebody wants to know.
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            return;
+        }
+        for (at, side, transmit) in self.record.iter().flatten() {
+            let packet = Packet::parse(&transmit.packet).unwrap();
+            let nacks: Vec<u32> = match packet.target() {
+                Some(_) => Vec::new(),
+                None => packet.nacks().collect(),
+            };
+            println!(
+                "{} {} {packet:?} {nacks:?}",
+                at.as_micros(),
+                ["A", "B"][*side]
+            );
+        }
+    }
+}
+
 impl Pair {
     pub(super) fn new(link: Link) -> Self {
         Self::with(link, 1, ConnectionsConfig::default())

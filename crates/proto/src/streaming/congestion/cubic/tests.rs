@@ -150,12 +150,12 @@ fn after_congestion_the_window_comes_back() {
 }
 
 #[test]
-fn silence_empties_the_window_and_slow_start_fills_half_of_it() {
+fn silence_is_a_new_start_up_to_half_of_the_window() {
     let mut run = Run::new();
     (0..8).for_each(|_| _ = run.round(RTT, 0));
     run.cubic.handle_timeout(run.now);
-    assert_eq!(run.cubic.window(), 2);
-    (0..7).for_each(|_| _ = run.round(RTT, 0));
+    assert_eq!(run.cubic.window(), 10);
+    (0..5).for_each(|_| _ = run.round(RTT, 0));
     assert_eq!(run.cubic.window(), 256);
 }
 
