@@ -288,10 +288,11 @@ impl Sender {
             if let Some(&sequence) = self.lost.first() {
                 return Some(Action::Resend(sequence));
             }
-            let oldest = self
-                .sent
-                .iter()
-                .position(|sent| sent.state == State::InFlight);
+            // Each of them once.
+            let (_, before) = self.timed_out;
+            let oldest = self.sent.iter().position(|sent| {
+                sent.state == State::InFlight && (sent.number < before || self.choked.is_some())
+            });
             if let Some(oldest) = oldest {
                 return Some(Action::Resend(self.sequence_at(oldest)));
             }

@@ -150,7 +150,7 @@ impl Cubic {
 
     fn grow(&mut self, packets: u32, now: Instant) {
         if self.in_slow_start() {
-            self.window += f64::from(packets);
+            self.window = (self.window + f64::from(packets)).min(self.threshold);
             return;
         }
         let began = *self.growth_began.get_or_insert(now);

@@ -8,12 +8,8 @@ fn transfer_over(link: Link, seed: u8, len: usize, most: Duration) -> (Duration,
     let mut pair = Pair::with(link, seed, ConnectionsConfig::default());
     let (a, b) = pair.open();
     let data = data(len);
-    pair.record = Some(Vec::new());
     let (time, came) = pair.transfer(A, [a, b], &data, most);
     assert!(came == data);
-    if std::env::var("TRACE").is_ok() && time > secs(20) {
-        panic!();
-    }
     (time, pair.stats(A, a))
 }
 
@@ -87,7 +83,6 @@ fn a_stream_outlives_an_outage_and_goes_on_soon_after() {
     let start = pair.now;
     pair.link.outage = (start + ms(500), start + ms(500) + secs(30));
     let path = pair.sides[A].stream(a).unwrap().path();
-    pair.record = Some(Vec::new());
     let (time, came) = pair.transfer(A, [a, b], &data, secs(120));
     assert!(came == data);
     assert!(time < secs(42), "{time:?}");
@@ -172,7 +167,10 @@ fn a_longer_round_trip_is_learned() {
         let stats = pair.stats(A, a);
         assert_eq!(stats.resent_packets, before.resent_packets, "{stats:?}");
         let rtt = stats.smoothed_rtt.unwrap();
-        assert!(rtt >= ms(after * 2) && rtt < ms(after * 2 + 60), "{rtt:?}");
+        assert!(
+            rtt > ms(after * 19 / 10) && rtt < ms(after * 2 + 60),
+            "{rtt:?}"
+        );
         let (time, _) = pair.transfer(A, [a, b], &data, secs(600));
         assert!(time < ms(after) * 24 + secs(1), "{time:?}");
     }
@@ -323,8 +321,9 @@ proptest! {
     }
 }
 
+/// It once ended with the loss of a CLOSE, after an estimate of 9 s from before the outage.
 #[test]
-fn zz_debug() {
+fn an_outage_in_the_middle_of_small_writes() {
     let link = Link {
         latency: ms(17),
         jitter: ms(1),
@@ -344,6 +343,6 @@ fn zz_debug() {
         &[265, 615, 168, 1373, 2579, 2078, 1],
         &[1],
         true,
-        true,
+        false,
     );
 }
