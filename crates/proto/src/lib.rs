@@ -13,4 +13,5 @@ pub use time::Now;
 
 pub mod garlic;
 pub mod ntcp2;
+pub mod streaming;
 pub mod tunnel;

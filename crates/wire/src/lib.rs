@@ -115,3 +115,5 @@ pub use payload::{PayloadError, PayloadHeader};
 
 mod routing_key;
 pub use routing_key::{Distance, RoutingKey, UtcDay};
+
+pub mod streaming;
