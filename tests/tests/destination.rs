@@ -53,7 +53,7 @@ async fn lease_sets_are_found_in_both_directions() -> Result<()> {
             hops: 2,
             ..PoolSettings::default()
         };
-        let destination = router.open_destination(keys, [tunnels; 2]);
+        let destination = router.open_destination(keys, [tunnels; 2])?;
         within(LIMIT, "publishing", async {
             while destination.next_event().await != DestinationEvent::Published {}
             Ok(())

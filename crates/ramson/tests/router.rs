@@ -13,6 +13,7 @@ use ramson::router::{
 };
 use ramson_router::inbox::Inbox;
 use ramson_wire::{RouterHash, RouterInfo};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// Network ids of tests are nobody else's.
 const NETWORK: u8 = 251;
@@ -255,8 +256,10 @@ async fn destinations_publish_their_lease_sets_and_find_each_other() {
         };
         let (one_keys, other_keys) = (keys(10 + hops), keys(20 + hops));
         let key = other_keys.destination.hash().0;
-        let one = routers[6].open_destination(one_keys, [tunnels; 2]);
-        let other = routers[7].open_destination(other_keys, [tunnels; 2]);
+        let one = routers[6].open_destination(one_keys, [tunnels; 2]).unwrap();
+        let other = routers[7]
+            .open_destination(other_keys, [tunnels; 2])
+            .unwrap();
         published(&one).await;
         published(&other).await;
         let found = one.look_up(key).await.expect("the LeaseSet was published");
@@ -266,5 +269,54 @@ async fn destinations_publish_their_lease_sets_and_find_each_other() {
         let direct = found.leases().iter().all(|it| it.gateway == own);
         assert_eq!(direct, hops == 0);
         assert!(one.look_up([9; 32]).await.is_none());
+    }
+}
+
+#[tokio::test]
+async fn streams_carry_bytes_between_destinations() {
+    let temp = tempfile::tempdir().unwrap();
+    let routers = network(temp.path(), 8);
+    for router in &routers {
+        until(router, "has tunnels", |it| it.status.exploratory == [2, 2]).await;
+    }
+    for hops in [2, 0] {
+        let tunnels = PoolSettings {
+            hops,
+            ..PoolSettings::default()
+        };
+        let other_keys = keys(20 + hops);
+        let to = other_keys.destination.hash();
+        let one = routers[6]
+            .open_destination(keys(10 + hops), [tunnels; 2])
+            .unwrap();
+        let other = routers[7]
+            .open_destination(other_keys, [tunnels; 2])
+            .unwrap();
+        let listener = other.listen(0);
+        published(&one).await;
+        published(&other).await;
+        let began = Instant::now();
+        let (mut near, mut far) = tokio::join!(
+            async { one.connect(to, 80).await.unwrap() },
+            listener.accept()
+        );
+        eprintln!("{hops} hops: connected after {:?}", began.elapsed());
+        let sent: Vec<u8> = (0..3_000_000_u32).map(|n| (n % 251) as u8).collect();
+        let began = Instant::now();
+        let writing = async {
+            near.write_all(&sent).await.unwrap();
+            near.shutdown().await.unwrap();
+        };
+        let mut received = Vec::new();
+        let (_, read) = tokio::join!(writing, far.read_to_end(&mut received));
+        read.unwrap();
+        assert!(received == sent, "other bytes");
+        let rate = sent.len() as f64 / began.elapsed().as_secs_f64() / 1e6;
+        eprintln!("{hops} hops: {rate:.1} MB/s");
+        far.write_all(b"bye").await.unwrap();
+        far.shutdown().await.unwrap();
+        let mut back = Vec::new();
+        near.read_to_end(&mut back).await.unwrap();
+        assert_eq!(back, b"bye");
     }
 }

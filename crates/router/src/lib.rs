@@ -17,8 +17,8 @@ pub use config::{PoolSettings, RouterConfig, TransitLimits, TunnelSettings};
 
 mod destination;
 pub use destination::{
-    DestinationDrops, DestinationEvent, DestinationHandle, DestinationId, DestinationKeys,
-    DestinationKeysError, DestinationPart, LeaseSetLookup,
+    Connected, DestinationDrops, DestinationEvent, DestinationHandle, DestinationId,
+    DestinationKeys, DestinationKeysError, DestinationPart, LeaseSetLookup, StreamPipe,
 };
 
 pub mod inbox;

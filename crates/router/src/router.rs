@@ -7,6 +7,7 @@ use ramson_proto::Now;
 use ramson_proto::ntcp2::{
     AcceptConfig, Admission, AdmissionLimits, Connection, LinkConfig, Refused,
 };
+use ramson_proto::streaming::IdentityError;
 use ramson_wire::{EncodeError, RouterHash, RouterInfo, Verified};
 
 use crate::clock::RouterClock;
@@ -162,12 +163,17 @@ impl RouterHandle {
 
     /// Makes a Destination, with its inbound and outbound tunnels as told; what becomes of it is
     /// posted to `owner`.
+    ///
+    /// # Errors
+    ///
+    /// [`IdentityError`] for keys that do not belong together.
     pub fn open_destination(
         &self,
         keys: DestinationKeys,
         pools: [PoolSettings; 2],
         owner: Sender<DestinationEvent>,
-    ) -> (DestinationPart, DestinationHandle) {
+        now: Now,
+    ) -> Result<(DestinationPart, DestinationHandle), IdentityError> {
         let id = DestinationId(self.destinations.fetch_add(1, Ordering::Relaxed));
         let random = self
             .random
@@ -175,9 +181,9 @@ impl RouterHandle {
             .unwrap_or_else(|it| it.into_inner())
             .fork("destination");
         let core = self.core.with_share(DESTINATION_SHARE);
-        let part = DestinationPart::new(id, keys, pools, core, owner, random);
+        let part = DestinationPart::new(id, keys, pools, core, owner, random, now)?;
         let handle = part.handle();
-        (part, handle)
+        Ok((part, handle))
     }
 
     /// Gives the router RouterInfos to begin with.

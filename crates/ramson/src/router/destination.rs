@@ -2,19 +2,25 @@
 
 use std::fmt;
 use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll, ready};
 
+use ramson_proto::streaming::{CloseReason, IdentityError, Ports};
 use ramson_router::inbox::Inbox;
 use ramson_router::{
-    DestinationEvent, DestinationHandle, DestinationKeys, DestinationPart, LeaseSetLookup,
-    PoolSettings,
+    Connected, DestinationEvent, DestinationHandle, DestinationKeys, DestinationPart,
+    LeaseSetLookup, PoolSettings, StreamPipe,
 };
-use ramson_wire::{StoredLeaseSet, Verified};
+use ramson_wire::{DestinationHash, StoredLeaseSet, Verified};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
 
 use super::{RunningRouter, part};
 
+/// Streams that wait to be accepted.
+const BACKLOG: usize = 64;
 /// Events that wait.
 const EVENTS: usize = 64;
 
@@ -32,16 +38,21 @@ impl fmt::Debug for LocalDestination {
 
 impl RunningRouter {
     /// Brings a Destination online; the tunnels are inbound and outbound ones.
+    ///
+    /// # Errors
+    ///
+    /// [`IdentityError`] for keys that do not belong together.
     pub fn open_destination(
         &self,
         keys: DestinationKeys,
         tunnels: [PoolSettings; 2],
-    ) -> LocalDestination {
+    ) -> Result<LocalDestination, IdentityError> {
         let events = Inbox::new(EVENTS);
         let owner = events.sender(EVENTS);
-        let (part, handle) = self.handle.open_destination(keys, tunnels, owner);
+        let now = self.clock.now();
+        let (part, handle) = self.handle.open_destination(keys, tunnels, owner, now)?;
         self.runtime.spawn(run(part, self.clock.clone()));
-        LocalDestination { handle, events }
+        Ok(LocalDestination { handle, events })
     }
 }
 
@@ -76,6 +87,122 @@ impl LocalDestination {
         }
         next(&outcome).await.found
     }
+}
+
+impl LocalDestination {
+    /// Opens a stream to a port of another Destination, 0 for none.
+    ///
+    /// # Errors
+    ///
+    /// How it ended before it began.
+    pub async fn connect(
+        &self,
+        to: DestinationHash,
+        port: u16,
+    ) -> Result<LocalStream, CloseReason> {
+        let outcome: Inbox<Connected> = Inbox::new(1);
+        let ports = Ports {
+            local: 0,
+            remote: port,
+        };
+        if !self.handle.connect(to, ports, outcome.sender(1)) {
+            return Err(CloseReason::Refused);
+        }
+        next(&outcome).await.map(LocalStream)
+    }
+
+    /// Accepts streams to a port; 0 is all ports that nobody listens on.
+    pub fn listen(&self, port: u16) -> LocalListener {
+        let streams = Inbox::new(BACKLOG);
+        self.handle.listen(port, streams.sender(BACKLOG));
+        LocalListener {
+            handle: self.handle.clone(),
+            port,
+            streams,
+        }
+    }
+}
+
+/// Streams that others open. Dropping it refuses them.
+pub struct LocalListener {
+    handle: DestinationHandle,
+    port: u16,
+    streams: Inbox<StreamPipe>,
+}
+
+impl fmt::Debug for LocalListener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LocalListener").finish_non_exhaustive()
+    }
+}
+
+impl LocalListener {
+    /// The next stream. It may be dropped while it waits.
+    pub async fn accept(&self) -> LocalStream {
+        LocalStream(next(&self.streams).await)
+    }
+}
+
+impl Drop for LocalListener {
+    fn drop(&mut self) {
+        self.handle.unlisten(self.port);
+    }
+}
+
+/// A stream of a Destination on a running router. Dropping it lets what was written be delivered.
+#[derive(Debug)]
+pub struct LocalStream(StreamPipe);
+
+impl LocalStream {
+    /// Whom it leads to.
+    pub fn peer(&self) -> DestinationHash {
+        self.0.peer()
+    }
+}
+
+impl AsyncRead for LocalStream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        out: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let room = out.initialize_unfilled();
+        let len = ready!(self.0.poll_read(context, room)).map_err(broken)?;
+        out.advance(len);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for LocalStream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        data: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.0.poll_write(context, data).map_err(broken)
+    }
+
+    /// What is written is on its way.
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.finish();
+        Poll::Ready(Ok(()))
+    }
+}
+
+fn broken(why: CloseReason) -> io::Error {
+    let kind = match why {
+        CloseReason::Refused => io::ErrorKind::ConnectionRefused,
+        CloseReason::ConnectTimedOut | CloseReason::TimedOut | CloseReason::Inactive => {
+            io::ErrorKind::TimedOut
+        }
+        CloseReason::ResetByPeer => io::ErrorKind::ConnectionReset,
+        _ => io::ErrorKind::ConnectionAborted,
+    };
+    io::Error::new(kind, why)
 }
 
 impl Drop for LocalDestination {

@@ -49,7 +49,7 @@ use self::report::{RelayReport, Traffic};
 use self::seed::Seed;
 use self::storage::DataFolder;
 
-pub use self::destination::LocalDestination;
+pub use self::destination::{LocalDestination, LocalListener, LocalStream};
 pub use ramson_router::{
     DestinationEvent, DestinationKeys, DestinationKeysError, DropReason, HandshakeCounters,
     HandshakeFailure, PoolSettings, RelayCounters, RouterConfig, RouterHandle, RouterStatus,

@@ -10,8 +10,8 @@ use ramson_proto::Now;
 use ramson_wire::i2np::{DatabaseStore, StoreEntry, StoreReply};
 use ramson_wire::lease_set::{EncryptionKey, LeaseSetFlags};
 use ramson_wire::{
-    Instant, Lease, LeaseSet2Builder, Mapping, MessageType, StoredLeaseSet, TunnelId, UnixTime,
-    Verified,
+    I2npMessage, Instant, Lease, LeaseSet2Builder, Mapping, MessageType, StoredLeaseSet, TunnelId,
+    UnixTime, Verified,
 };
 
 use super::{DestinationEvent, DestinationPart, Floodfill};
@@ -147,6 +147,7 @@ impl DestinationPart {
         };
         match builder.sign(&self.keys.signing) {
             Ok(lease_set) => {
+                self.bundle(&lease_set, now);
                 self.publisher.lease_set = Some(lease_set);
                 self.publisher.tunnels = tunnels;
                 true
@@ -157,6 +158,23 @@ impl DestinationPart {
                 self.publisher.state = State::Rest;
                 false
             }
+        }
+    }
+
+    /// The LeaseSet goes along with messages to those who may not have it.
+    fn bundle(&mut self, lease_set: &StoredLeaseSet, now: Now) {
+        let store = DatabaseStore {
+            key: lease_set.key(),
+            reply: None,
+            entry: StoreEntry::LeaseSet(lease_set.kind(), lease_set.as_bytes()),
+        };
+        let mut body = BytesMut::new();
+        if store.encode(&mut body).is_ok() {
+            let expires = lease_set.expires();
+            let (kind, id) = (MessageType::DatabaseStore, self.random.u32());
+            let _ = now;
+            let message = I2npMessage::new(kind, id, expires, body.freeze());
+            self.sessions.set_lease_set(message.ok());
         }
     }
 

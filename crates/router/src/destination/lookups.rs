@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use ramson_proto::Now;
 use ramson_wire::i2np::{DatabaseLookup, DatabaseSearchReply, LookupKind, ReplyEncryption};
-use ramson_wire::{Instant, MessageType, StoredLeaseSet, Verified};
+use ramson_wire::{DestinationHash, Instant, MessageType, StoredLeaseSet, UnixTime, Verified};
 use zeroize::Zeroizing;
 
 use super::{DestinationPart, Floodfill, LeaseSetLookup};
@@ -20,7 +20,7 @@ const MAX_LOOKUPS: usize = 128;
 /// How many wait for one at most.
 const MAX_WAITING: usize = 256;
 /// LeaseSets that are remembered.
-const MAX_CACHED: usize = 512;
+pub(super) const MAX_CACHED: usize = 512;
 /// How long one floodfill may take before the next is asked.
 const PATIENCE: Duration = Duration::from_millis(1500);
 /// How long a look-up may take.
@@ -48,6 +48,15 @@ pub(super) struct Lookups {
 impl Lookups {
     pub(super) fn waits_for(&self, key: &[u8; 32]) -> bool {
         self.pending.contains_key(key)
+    }
+
+    /// The LeaseSet of that hash, if it is known and of use.
+    pub(super) fn cached(
+        &self,
+        key: &[u8; 32],
+        now: UnixTime,
+    ) -> Option<&Verified<StoredLeaseSet>> {
+        self.cache.get(key).filter(|it| it.expires() > now)
     }
 
     fn remember(&mut self, lease_set: Verified<StoredLeaseSet>) {
@@ -82,21 +91,32 @@ impl DestinationPart {
             let _ = reply.post(LeaseSetLookup { key, found });
             return;
         }
+        self.find(key, Some(reply), now);
+    }
+
+    /// Looks for a LeaseSet that is not known.
+    pub(super) fn find(&mut self, key: [u8; 32], reply: Option<Sender<LeaseSetLookup>>, now: Now) {
         let full = self.lookups.pending.len() >= MAX_LOOKUPS;
+        let refuse = |reply: Option<Sender<LeaseSetLookup>>| {
+            if let Some(reply) = reply {
+                let _ = reply.post(LeaseSetLookup { key, found: None });
+            }
+        };
         if let Some(lookup) = self.lookups.pending.get_mut(&key) {
             if lookup.waiting.len() < MAX_WAITING {
-                lookup.waiting.push(reply);
+                lookup.waiting.extend(reply);
             } else {
-                let _ = reply.post(LeaseSetLookup { key, found: None });
+                refuse(reply);
             }
             return;
         }
         if full {
-            let _ = reply.post(LeaseSetLookup { key, found: None });
+            refuse(reply);
+            self.is_unknown(DestinationHash(key));
             return;
         }
         let lookup = Lookup {
-            waiting: vec![reply],
+            waiting: reply.into_iter().collect(),
             started: now.instant,
             floodfills: Vec::new(),
             asked: Asked::default(),
@@ -149,6 +169,7 @@ impl DestinationPart {
             if let Some(lookup) = self.lookups.pending.remove(&key) {
                 lookup.tell(key, None);
             }
+            self.is_unknown(DestinationHash(key));
             return;
         }
         lookup.next_at = now.instant + PATIENCE;
@@ -199,11 +220,12 @@ impl DestinationPart {
     }
 
     /// A LeaseSet came.
-    pub(super) fn found(&mut self, lease_set: Verified<StoredLeaseSet>, _now: Now) {
+    pub(super) fn found(&mut self, lease_set: Verified<StoredLeaseSet>, now: Now) {
         let key = lease_set.key();
         if let Some(lookup) = self.lookups.pending.remove(&key) {
             lookup.tell(key, Some(&lease_set));
         }
-        self.lookups.remember(lease_set);
+        self.lookups.remember(lease_set.clone());
+        self.is_known(&lease_set, now);
     }
 }

@@ -1,9 +1,11 @@
 //! What a Destination is told, and what it tells.
 
 use bytes::Bytes;
+use ramson_proto::streaming::{Ports, StreamId};
 use ramson_proto::tunnel::TunnelLayers;
-use ramson_wire::{Instant, RouterHash, StoredLeaseSet, TunnelId, Verified};
+use ramson_wire::{DestinationHash, Instant, RouterHash, StoredLeaseSet, TunnelId, Verified};
 
+use super::{Connected, StreamPipe};
 use crate::inbox::Sender;
 use crate::peer::PeerHandle;
 
@@ -30,6 +32,18 @@ pub(crate) enum DestinationMessage {
         key: [u8; 32],
         reply: Sender<LeaseSetLookup>,
     },
+    /// Somebody opens a stream.
+    Connect {
+        to: DestinationHash,
+        ports: Ports,
+        reply: Sender<Connected>,
+    },
+    /// Somebody accepts streams to a port; 0 is all that have no other.
+    Listen { port: u16, to: Sender<StreamPipe> },
+    /// Nobody does any more.
+    Unlisten { port: u16 },
+    /// Somebody has read or written.
+    Touched(StreamId),
     /// It is over.
     Close,
 }

@@ -4,29 +4,42 @@
 //! through its own tunnels, and everything for it comes in through them, from the relays.
 
 mod checks;
+mod exchange;
 mod lease_set;
 mod lookups;
 mod messages;
+mod pipe;
+mod streams;
 mod tunnels;
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use ramson_crypto::{Random, SigningKey, x25519};
 use ramson_proto::Now;
+use ramson_proto::garlic::ratchet::{Limits, Sessions};
+use ramson_proto::streaming::{
+    Connections, ConnectionsConfig, Identity, IdentityError, Ports, StreamId,
+};
 use ramson_wire::i2np::{DatabaseSearchReply, DatabaseStore, DeliveryStatus, Garlic, StoreEntry};
 use ramson_wire::{
-    CloveDelivery, Destination, I2npMessage, Instant, MessageType, PrivateKeys, SigningKeyType,
-    StoredLeaseSet,
+    CloveDelivery, Destination, DestinationHash, I2npMessage, Instant, MessageType, PrivateKeys,
+    SigningKeyType, StoredLeaseSet,
 };
 
 use self::checks::Checks;
+use self::exchange::{Peers, soonest};
 use self::lease_set::Publisher;
 use self::lookups::Lookups;
 pub use self::messages::{DestinationEvent, DestinationId, LeaseSetLookup};
 pub(crate) use self::messages::{DestinationMessage, Floodfill, NewInbound, NewOutbound};
+pub use self::pipe::StreamPipe;
+pub use self::streams::Connected;
+use self::streams::Open;
 use self::tunnels::Tunnels;
 use crate::answers::Answers;
 use crate::config::PoolSettings;
@@ -41,6 +54,8 @@ const OWNER_SHARE: usize = 1024;
 const BATCH: usize = 64;
 /// How often what is due is looked at.
 const TICK: Duration = Duration::from_millis(100);
+/// How soon it is tried again when queues are full.
+const RETRY: Duration = Duration::from_millis(2);
 /// How long what we say is good for.
 const MESSAGE_TTL: Duration = Duration::from_secs(20);
 
@@ -116,6 +131,10 @@ pub struct DestinationDrops {
     pub entry: u64,
     /// The queue towards the first hop was full, or there was no tunnel.
     pub outbound: u64,
+    /// For a Destination without a LeaseSet of use.
+    pub unreachable: u64,
+    /// For a Destination whose session takes no more at the moment.
+    pub unsealed: u64,
 }
 
 /// What others do with a local Destination. Clones are the same.
@@ -128,6 +147,23 @@ impl DestinationHandle {
     pub fn look_up(&self, key: [u8; 32], reply: Sender<LeaseSetLookup>) -> bool {
         let question = DestinationMessage::LookUp { key, reply };
         self.0.post(question).is_ok()
+    }
+
+    /// Opens a stream; what comes of it is posted to `reply`. Says whether there was room for the
+    /// wish.
+    pub fn connect(&self, to: DestinationHash, ports: Ports, reply: Sender<Connected>) -> bool {
+        let wish = DestinationMessage::Connect { to, ports, reply };
+        self.0.post(wish).is_ok()
+    }
+
+    /// Has streams to a port posted to `to`; 0 is all ports that nobody listens on.
+    pub fn listen(&self, port: u16, to: Sender<StreamPipe>) -> bool {
+        self.0.post(DestinationMessage::Listen { port, to }).is_ok()
+    }
+
+    /// Refuses streams to a port again.
+    pub fn unlisten(&self, port: u16) -> bool {
+        self.0.post(DestinationMessage::Unlisten { port }).is_ok()
     }
 
     /// Ends it.
@@ -151,6 +187,11 @@ pub struct DestinationPart {
     lookups: Lookups,
     checks: Checks,
     answers: Answers,
+    sessions: Sessions,
+    connections: Connections,
+    open: BTreeMap<StreamId, Open>,
+    listeners: BTreeMap<u16, Sender<StreamPipe>>,
+    peers: Peers,
     drops: DestinationDrops,
     ticked: Instant,
     closed: bool,
@@ -163,14 +204,27 @@ impl DestinationPart {
         pools: [PoolSettings; 2],
         core: Sender<CoreMessage>,
         owner: Sender<DestinationEvent>,
-        random: Random,
-    ) -> Self {
+        mut random: Random,
+        now: Now,
+    ) -> Result<Self, IdentityError> {
+        let identity = Identity::new(keys.destination.clone(), keys.signing.clone())?;
+        let connections = Connections::new(
+            Arc::new(identity),
+            ConnectionsConfig::default(),
+            random.fork("streams"),
+            now.instant,
+        );
+        let sessions = Sessions::new(
+            keys.encryption.clone(),
+            Limits::default(),
+            random.fork("sessions"),
+        );
         let inbox = Inbox::new(INBOX);
         let to = inbox.sender(INBOX);
         let [inbound, _] = pools;
         // `Core` has room for it, or is gone.
         let asked = core.post(CoreMessage::OpenPool { id, pools, to });
-        Self {
+        Ok(Self {
             id,
             keys,
             random,
@@ -183,10 +237,15 @@ impl DestinationPart {
             lookups: Lookups::default(),
             checks: Checks::default(),
             answers: Answers::default(),
+            sessions,
+            connections,
+            open: BTreeMap::new(),
+            listeners: BTreeMap::new(),
+            peers: Peers::default(),
             drops: DestinationDrops::default(),
             ticked: Instant::ZERO,
             closed: asked.is_err(),
-        }
+        })
     }
 
     /// Which one it is.
@@ -229,11 +288,29 @@ impl DestinationPart {
             self.ticked = now.instant;
             self.tick(now);
         }
-        Some(if more {
-            now.instant
-        } else {
-            self.ticked + TICK
-        })
+        let timers = [
+            self.connections.poll_timeout(),
+            self.sessions.poll_timeout(),
+        ];
+        let [streams, sessions] = timers.map(|at| at.is_some_and(|at| at <= now.instant));
+        if streams {
+            self.connections.handle_timeout(now.instant);
+        }
+        if sessions {
+            self.sessions.handle_timeout(now);
+        }
+        self.stream_events(now);
+        let waits = self.send_packets(now);
+        self.session_messages(now);
+        if more {
+            return Some(now.instant);
+        }
+        soonest([
+            Some(self.ticked + TICK),
+            waits.then(|| now.instant + RETRY),
+            self.connections.poll_timeout(),
+            self.sessions.poll_timeout(),
+        ])
     }
 
     fn take(&mut self, message: DestinationMessage, now: Now) {
@@ -257,6 +334,10 @@ impl DestinationPart {
                 }
             }
             DestinationMessage::LookUp { key, reply } => self.look_up(key, reply, now),
+            DestinationMessage::Connect { to, ports, reply } => self.connect(to, ports, reply, now),
+            DestinationMessage::Listen { port, to } => self.listen(port, to),
+            DestinationMessage::Unlisten { port } => self.unlisten(port, now),
+            DestinationMessage::Touched(id) => self.serve(id, now),
             DestinationMessage::Close => self.close(),
         }
     }
@@ -268,6 +349,8 @@ impl DestinationPart {
         self.check_tunnels(now);
         self.publish(now);
         self.ask_on(now);
+        self.serve_all(now);
+        self.sessions.make_keys_ahead();
     }
 
     fn close(&mut self) {
@@ -318,9 +401,16 @@ impl DestinationPart {
             self.drops.malformed += 1;
             return;
         };
-        let Some(Ok(answer)) = self.answers.open(garlic, now.instant) else {
-            self.drops.garlic += 1;
-            return;
+        let answer = match self.answers.open(garlic, now.instant) {
+            Some(Ok(answer)) => answer,
+            Some(Err(_)) => {
+                self.drops.garlic += 1;
+                return;
+            }
+            None => {
+                self.session_garlic(BytesMut::from(&message.body()[..]), now);
+                return;
+            }
         };
         for clove in answer.cloves {
             if clove.delivery == CloveDelivery::Local {

@@ -43,7 +43,9 @@ impl Stage {
             core.sender(100),
             owner.sender(100),
             random.fork("part"),
-        );
+            at(10_000),
+        )
+        .unwrap();
         let floodfills = (0..12)
             .map(|_| Receiver::new(x25519::PrivateKey::generate(&mut random)))
             .collect();

@@ -22,6 +22,8 @@ use crate::relay::{seconds_up, tunnel_message};
 /// A tunnel that ends so soon carries nothing new.
 const LAST: Duration = Duration::from_secs(10);
 
+/// Room that there is to be in a queue before a packet is made.
+const ROOM: usize = 16 * 1024;
 /// Failed tests in a row after which a tunnel is given up.
 const MAX_FAILED: u32 = 2;
 
@@ -169,19 +171,39 @@ impl Tunnels {
         gone
     }
 
-    /// An outbound tunnel that is not in doubt, in turns.
-    fn next_outbound(&mut self, now: Instant) -> Option<TunnelId> {
-        self.turn = self.turn.wrapping_add(1);
+    /// The outbound tunnel for a way, of those that are not in doubt.
+    pub(super) fn by_path(&self, path: u32, now: Instant) -> Option<TunnelId> {
+        let good = self.good(now);
+        let index = (path as usize).checked_rem(good.len())?;
+        good.get(index).copied()
+    }
+
+    /// Says whether the queues towards the first hops take more.
+    pub(super) fn has_room(&self, now: Instant) -> bool {
+        let mut lasting = self.outbound.iter().map(|it| &it.tunnel);
+        lasting.all(|it| {
+            let first = it.first.as_ref();
+            it.expires <= now + LAST || first.is_none_or(|first| first.has_room(ROOM))
+        })
+    }
+
+    /// The outbound tunnels that are not in doubt.
+    fn good(&self, now: Instant) -> Vec<TunnelId> {
         let lasting = || {
             let lasting = self.outbound.iter();
             lasting.filter(|it| it.tunnel.expires > now + LAST)
         };
-        let least = lasting().map(|it| it.tests.failed_in_a_row).min()?;
-        let good: Vec<_> = lasting()
-            .filter(|it| it.tests.failed_in_a_row == least)
-            .collect();
+        let least = lasting().map(|it| it.tests.failed_in_a_row).min();
+        let good = lasting().filter(|it| Some(it.tests.failed_in_a_row) == least);
+        good.map(|it| it.tunnel.tunnel).collect()
+    }
+
+    /// An outbound tunnel that is not in doubt, in turns.
+    fn next_outbound(&mut self, now: Instant) -> Option<TunnelId> {
+        self.turn = self.turn.wrapping_add(1);
+        let good = self.good(now);
         let index = self.turn.checked_rem(good.len())?;
-        good.get(index).map(|it| it.tunnel.tunnel)
+        good.get(index).copied()
     }
 }
 
