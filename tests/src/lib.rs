@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result, ensure};
 use ramson::{I2p, Session, Stream, Tunnels};
 use ramson_wire::{RouterHash, RouterInfo};
 use serde_json::Value;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::task::JoinHandle;
 use xtask::net::{Network, NetworkSpec};
 use xtask::peers::Peer;
@@ -153,7 +153,10 @@ pub fn pattern(seed: u64, len: usize) -> Vec<u8> {
 /// # Errors
 ///
 /// When the stream fails or ends early.
-pub async fn exchange(stream: &mut Stream, outgoing: &[u8], len: usize) -> Result<[u8; 32]> {
+pub async fn exchange<S>(stream: &mut S, outgoing: &[u8], len: usize) -> Result<[u8; 32]>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let (mut reader, mut writer) = tokio::io::split(stream);
     let send = async {
         writer.write_all(outgoing).await.context("writing failed")?;

@@ -4,11 +4,12 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use ramson::PrivateKeys;
 use ramson::router::{
-    DestinationEvent, DestinationKeys, PoolSettings, RouterConfig, RouterSettings, RunningRouter,
+    DestinationEvent, DestinationKeys, LocalDestination, PoolSettings, RouterConfig,
+    RouterSettings, RunningRouter,
 };
-use ramson_tests::{on_router, over_network, quick_session, within};
+use ramson::{Destination, PrivateKeys};
+use ramson_tests::{exchange, on_router, over_network, pattern, quick_session, within};
 use tokio::task::block_in_place;
 use xtask::net::Network;
 use xtask::peers::Peer;
@@ -40,25 +41,32 @@ fn embedded(network: &Network, folder: &std::path::Path) -> Result<RunningRouter
     Ok(RunningRouter::start(settings)?)
 }
 
+/// A Destination of that router, once it is published.
+async fn online(router: &RunningRouter) -> Result<(LocalDestination, Destination)> {
+    let keys = PrivateKeys::generate();
+    let public = keys.destination().clone();
+    let mut random = ramson_crypto::Random::from_os();
+    let keys = DestinationKeys::new(&keys, &mut random)?;
+    let tunnels = PoolSettings {
+        hops: 2,
+        ..PoolSettings::default()
+    };
+    let destination = router.open_destination(keys, [tunnels; 2])?;
+    within(LIMIT, "publishing", async {
+        while destination.next_event().await != DestinationEvent::Published {}
+        Ok(())
+    })
+    .await?;
+    Ok((destination, public))
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn lease_sets_are_found_in_both_directions() -> Result<()> {
     over_network(Peer::Current, 5, async |network| {
         let folder = tempfile::tempdir()?;
         let router = block_in_place(|| embedded(network, folder.path()))?;
-        let keys = PrivateKeys::generate();
-        let hash = keys.destination().hash();
-        let mut random = ramson_crypto::Random::from_os();
-        let keys = DestinationKeys::new(&keys, &mut random)?;
-        let tunnels = PoolSettings {
-            hops: 2,
-            ..PoolSettings::default()
-        };
-        let destination = router.open_destination(keys, [tunnels; 2])?;
-        within(LIMIT, "publishing", async {
-            while destination.next_event().await != DestinationEvent::Published {}
-            Ok(())
-        })
-        .await?;
+        let (destination, public) = online(&router).await?;
+        let hash = public.hash();
 
         let i2p = on_router(network, 0).await?;
         let found = within(LIMIT, "i2pd's look-up", async {
@@ -88,6 +96,51 @@ async fn lease_sets_are_found_in_both_directions() -> Result<()> {
         let of = found.destination().context("a LeaseSet of nobody")?;
         ensure!(of.hash() == session.address(), "another LeaseSet");
         Ok(())
+    })
+    .await
+}
+
+/// So many bytes go each way.
+const BYTES: usize = 2_000_000;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn streams_pass_between_i2pd_and_us() -> Result<()> {
+    over_network(Peer::Current, 5, async |network| {
+        let folder = tempfile::tempdir()?;
+        let router = block_in_place(|| embedded(network, folder.path()))?;
+        let (ours, public) = online(&router).await?;
+        let i2p = on_router(network, 0).await?;
+        let theirs = quick_session(&i2p).await?;
+        let (here, there) = (pattern(1, BYTES), pattern(2, BYTES));
+        let hashes = [&here, &there].map(|bytes| ramson_crypto::sha256(bytes));
+
+        let accepting = theirs.listen().await?;
+        within(LIMIT, "a stream to i2pd", async {
+            let (near, far) = tokio::join!(ours.connect(theirs.address(), 0), accepting.accept());
+            let (mut near, mut far) = (near?, far?);
+            ensure!(far.peer().hash() == Some(public.hash()), "another peer");
+            let (got, sent) = tokio::try_join!(
+                exchange(&mut near, &here, BYTES),
+                exchange(&mut far, &there, BYTES)
+            )?;
+            ensure!([sent, got] == hashes, "other bytes");
+            Ok(())
+        })
+        .await?;
+
+        let listener = ours.listen(0);
+        within(LIMIT, "a stream of i2pd", async {
+            let (far, mut near) = tokio::join!(theirs.connect(public.hash()), listener.accept());
+            let mut far = far?;
+            ensure!(near.peer() == theirs.address(), "another peer");
+            let (got, sent) = tokio::try_join!(
+                exchange(&mut near, &here, BYTES),
+                exchange(&mut far, &there, BYTES)
+            )?;
+            ensure!([sent, got] == hashes, "other bytes");
+            Ok(())
+        })
+        .await
     })
     .await
 }
