@@ -13,8 +13,8 @@ pub use error::{Fault, OpenError, SealError};
 
 mod event;
 pub use event::{
-    EndReason, Event, MessageId, MessageNumber, Opened, Outgoing, PeerKey, Sealed, Sender, SessionId,
-    Transmit,
+    EndReason, Event, MessageId, MessageNumber, Opened, Outgoing, PeerKey, Sealed, Sender,
+    SessionId, Transmit,
 };
 
 mod handshake;

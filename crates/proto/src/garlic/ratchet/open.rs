@@ -2,8 +2,8 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 use ramson_crypto::AeadKey;
-use ramson_wire::i2np::Garlic;
 use ramson_wire::Instant;
+use ramson_wire::i2np::Garlic;
 
 use super::error::{Fault, OpenError};
 use super::event::{
@@ -11,8 +11,8 @@ use super::event::{
 };
 use super::handshake::{HandshakeError, MAC_LEN, NEW_SESSION_HEADER, NewSession, REPLY_HEADER};
 use super::limits::{
-    ACKS, CONTROL_DELAY, CROSSING, ESTABLISHED_PER_PEER, HANDSHAKE_DELAY, LATER_WINDOW, QUIET, REPLACED,
-    RESTART_AGE, RESTART_SILENCE,
+    ACKS, CONTROL_DELAY, CROSSING, ESTABLISHED_PER_PEER, HANDSHAKE_DELAY, LATER_WINDOW, QUIET,
+    REPLACED, RESTART_AGE, RESTART_SILENCE,
 };
 use super::payload::{LENGTH_LEN, Parsed};
 use super::session::{Phase, Replies};
@@ -182,13 +182,20 @@ impl Sessions {
                     || now.saturating_since(session.last_received) >= RESTART_SILENCE
             })
         });
-        // One empty reply is enough, to the latest.
+        // One empty reply is enough, to the latest, and no later than to the first: that peer may
+        // write more often than we wait.
         let earlier = peer.received.back().copied();
         peer.received.push_back(id.slot);
+        let mut at = now + HANDSHAKE_DELAY;
         if let Some(earlier) = earlier {
+            let due = self
+                .slots
+                .get(earlier)
+                .and_then(|session| session.respond_at);
+            at = at.min(due.unwrap_or(at));
             self.responded(earlier);
         }
-        self.respond(id.slot, now + HANDSHAKE_DELAY);
+        self.respond(id.slot, at);
         id
     }
 
@@ -234,7 +241,10 @@ impl Sessions {
         }
         session.last_received = now;
         let (peer, id) = (session.peer, session.id);
-        let has_active = self.peers.get(&peer).is_some_and(|peer| peer.active.is_some());
+        let has_active = self
+            .peers
+            .get(&peer)
+            .is_some_and(|peer| peer.active.is_some());
         if !session.is_established() && !has_active {
             let waiting = Phase::Established(None);
             if let Phase::Initiated(initiator) = std::mem::replace(&mut session.phase, waiting) {
@@ -327,9 +337,9 @@ impl Sessions {
         if let Some(block) = &parsed.forward {
             let has_room = self.table.len().saturating_add(LATER_WINDOW.into()) <= self.limits.tags;
             let may_advance = has_room
-                && session.reversed.is_none_or(|last| {
-                    now.saturating_since(last) >= self.limits.next_key_interval
-                });
+                && session
+                    .reversed
+                    .is_none_or(|last| now.saturating_since(last) >= self.limits.next_key_interval);
             let before = session.reverse.set();
             let next = session
                 .reverse
