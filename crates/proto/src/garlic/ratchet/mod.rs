@@ -8,6 +8,10 @@
 //! [`Sessions`] has all of one Destination. Messages to routers and answers under keys chosen ahead
 //! are in [`router`](super::router).
 
+mod apply;
+
+mod choose;
+
 mod error;
 pub use error::{Fault, OpenError, SealError};
 
