@@ -140,7 +140,7 @@ fn quick() -> Limits {
 
 #[test]
 fn both_directions_under_loss_open_all_that_arrives() {
-    for seed in 0..4 {
+    for seed in 0..2 {
         let mut lossy = Lossy::new(seed, quick());
         lossy.run(1_500, true);
         lossy.check();
@@ -161,7 +161,7 @@ fn both_directions_under_loss_open_all_that_arrives() {
 
 #[test]
 fn one_direction_under_loss_opens_all_that_arrives() {
-    for seed in 0..4 {
+    for seed in 0..2 {
         let mut lossy = Lossy::new(seed, quick());
         lossy.run(1_500, false);
         lossy.check();
