@@ -111,18 +111,21 @@ fn begin(criterion: &mut Criterion) {
         b.make_keys_ahead();
         (a, b)
     };
-    group.bench_function("open a session, reply, confirm; keys made ahead", |bencher| {
-        bencher.iter_batched(
-            prepared,
-            |(mut a, mut b)| {
-                pass(&mut a, &mut b, &message);
-                pass(&mut b, &mut a, &message);
-                pass(&mut a, &mut b, &message);
-                (a, b)
-            },
-            BatchSize::SmallInput,
-        );
-    });
+    group.bench_function(
+        "open a session, reply, confirm; keys made ahead",
+        |bencher| {
+            bencher.iter_batched(
+                prepared,
+                |(mut a, mut b)| {
+                    pass(&mut a, &mut b, &message);
+                    pass(&mut b, &mut a, &message);
+                    pass(&mut a, &mut b, &message);
+                    (a, b)
+                },
+                BatchSize::SmallInput,
+            );
+        },
+    );
     group.finish();
 }
 

@@ -24,9 +24,7 @@ impl Field {
     const ZERO: Self = Self(fiat::fiat_25519_tight_field_element([0; 5]));
     pub(super) const ONE: Self = Self(fiat::fiat_25519_tight_field_element([1, 0, 0, 0, 0]));
     /// The coefficient of Curve25519.
-    pub(super) const A: Self = Self(fiat::fiat_25519_tight_field_element([
-        486_662, 0, 0, 0, 0,
-    ]));
+    pub(super) const A: Self = Self(fiat::fiat_25519_tight_field_element([486_662, 0, 0, 0, 0]));
 
     /// Reads a number, little-endian, without its topmost bit.
     pub(super) fn from_bytes(bytes: &[u8; 32]) -> Self {

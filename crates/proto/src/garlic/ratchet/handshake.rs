@@ -189,12 +189,7 @@ fn seal_keys<'a>(
 }
 
 /// Encrypts `[payload][room: 16]` in place.
-fn seal_rest(
-    key: &AeadKey,
-    nonce: u64,
-    ad: &[u8],
-    rest: &mut [u8],
-) -> Result<(), HandshakeError> {
+fn seal_rest(key: &AeadKey, nonce: u64, ad: &[u8], rest: &mut [u8]) -> Result<(), HandshakeError> {
     let (payload, mac) = rest
         .split_last_chunk_mut::<MAC_LEN>()
         .ok_or(HandshakeError::TooShort)?;
@@ -213,11 +208,7 @@ impl Initiator {
     }
 
     /// Decrypts a reply in place; its payload is `message[56..len - 16]`.
-    pub(super) fn open(
-        &self,
-        local: &Local,
-        message: &mut [u8],
-    ) -> Result<Split, HandshakeError> {
+    pub(super) fn open(&self, local: &Local, message: &mut [u8]) -> Result<Split, HandshakeError> {
         let (tag, rest) = message
             .split_first_chunk_mut::<TAG_LEN>()
             .ok_or(HandshakeError::TooShort)?;

@@ -8,13 +8,17 @@
 //! [`Sessions`] has all of one Destination. Messages to routers and answers under keys chosen ahead
 //! are in [`router`](super::router).
 
+mod apply;
+
+mod choose;
+
 mod error;
 pub use error::{Fault, OpenError, SealError};
 
 mod event;
 pub use event::{
-    EndReason, Event, MessageId, MessageNumber, Opened, Outgoing, PeerKey, Sealed, Sender, SessionId,
-    Transmit,
+    EndReason, Event, MessageId, MessageNumber, Opened, Outgoing, PeerKey, Sealed, Sender,
+    SessionId, Transmit,
 };
 
 mod handshake;

@@ -2,24 +2,19 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 use ramson_crypto::AeadKey;
-use ramson_wire::i2np::Garlic;
 use ramson_wire::Instant;
+use ramson_wire::i2np::Garlic;
 
-use super::error::{Fault, OpenError};
-use super::event::{
-    EndReason, Event, MessageId, MessageNumber, Opened, PeerKey, Sender, SessionId,
-};
+use super::error::OpenError;
+use super::event::{MessageNumber, Opened, PeerKey, Sender, SessionId};
 use super::handshake::{HandshakeError, MAC_LEN, NEW_SESSION_HEADER, NewSession, REPLY_HEADER};
-use super::limits::{
-    ACKS, CONTROL_DELAY, CROSSING, ESTABLISHED_PER_PEER, HANDSHAKE_DELAY, LATER_WINDOW, QUIET, REPLACED,
-    RESTART_AGE, RESTART_SILENCE,
-};
+use super::limits::{HANDSHAKE_DELAY, REPLACED, RESTART_AGE, RESTART_SILENCE};
 use super::payload::{LENGTH_LEN, Parsed};
 use super::session::{Phase, Replies};
 use super::sessions::Sessions;
 use super::table::Expected;
 use super::tag_set::{SendTags, TAG_LEN, Tag};
-use super::window::{Purpose, SendWindow, push_bounded};
+use super::window::{Purpose, ReceiveWindow, SendWindow};
 use crate::Now;
 use crate::garlic::router::OpenedGarlic;
 
@@ -182,13 +177,20 @@ impl Sessions {
                     || now.saturating_since(session.last_received) >= RESTART_SILENCE
             })
         });
-        // One empty reply is enough, to the latest.
+        // One empty reply is enough, to the latest, and no later than to the first: that peer may
+        // write more often than we wait.
         let earlier = peer.received.back().copied();
         peer.received.push_back(id.slot);
+        let mut at = now + HANDSHAKE_DELAY;
         if let Some(earlier) = earlier {
+            let due = self
+                .slots
+                .get(earlier)
+                .and_then(|session| session.respond_at);
+            at = at.min(due.unwrap_or(at));
             self.responded(earlier);
         }
-        self.respond(id.slot, now + HANDSHAKE_DELAY);
+        self.respond(id.slot, at);
         id
     }
 
@@ -234,7 +236,10 @@ impl Sessions {
         }
         session.last_received = now;
         let (peer, id) = (session.peer, session.id);
-        let has_active = self.peers.get(&peer).is_some_and(|peer| peer.active.is_some());
+        let has_active = self
+            .peers
+            .get(&peer)
+            .is_some_and(|peer| peer.active.is_some());
         if !session.is_established() && !has_active {
             let waiting = Phase::Established(None);
             if let Phase::Initiated(initiator) = std::mem::replace(&mut session.phase, waiting) {
@@ -313,187 +318,6 @@ impl Sessions {
         Ok(self.opened(from, parsed))
     }
 
-    /// Does what the blocks of a session's message say.
-    fn apply(&mut self, slot: u32, (set, number): (u16, u16), parsed: &mut Parsed, now: Instant) {
-        if let Some(reason) = parsed.termination {
-            self.end(slot, EndReason::Terminated(reason));
-            return;
-        }
-        let Some(session) = self.slots.get_mut(slot) else {
-            return;
-        };
-        let id = session.id;
-        let mut must_respond = false;
-        if let Some(block) = &parsed.forward {
-            let has_room = self.table.len().saturating_add(LATER_WINDOW.into()) <= self.limits.tags;
-            let may_advance = has_room
-                && session.reversed.is_none_or(|last| {
-                    now.saturating_since(last) >= self.limits.next_key_interval
-                });
-            let before = session.reverse.set();
-            let next = session
-                .reverse
-                .proposed(block, set, may_advance, &mut self.random);
-            let mut windows = session.receive.iter();
-            let current = windows
-                .find(|window| window.purpose == Purpose::Messages(before))
-                .map(|window| window.tags.set().clone());
-            match (next, current) {
-                (Ok(Some(shared)), Some(current)) => {
-                    let purpose = Purpose::Messages(session.reverse.set());
-                    session.wait_for(purpose, current.after(&shared), &mut self.table);
-                    session.forget_oldest(&mut self.table);
-                    session.reversed = Some(now);
-                    self.stats.next_sets_received = self.stats.next_sets_received.saturating_add(1);
-                    must_respond = true;
-                }
-                // The answer was lost or is late.
-                (Ok(_), _) => must_respond = session.reverse.block().is_some(),
-                (Err(error), _) => {
-                    self.stats.ignored_next_keys = self.stats.ignored_next_keys.saturating_add(1);
-                    parsed.fault(error.into());
-                }
-            }
-        }
-        if let Some(block) = &parsed.reverse
-            && let Some(send) = &mut session.send
-        {
-            let before = send.forward.set();
-            match send.forward.answered(block) {
-                Ok(Some(shared)) => {
-                    send.advance(before, &shared);
-                    self.stats.next_sets_sent = self.stats.next_sets_sent.saturating_add(1);
-                    // So that the peer stops to repeat its key.
-                    must_respond = true;
-                }
-                Ok(None) => {}
-                Err(error) => {
-                    self.stats.ignored_next_keys = self.stats.ignored_next_keys.saturating_add(1);
-                    parsed.fault(error.into());
-                }
-            }
-        }
-        if let Some(last) = parsed.last_of_previous {
-            let previous = set.checked_sub(1);
-            let window = session.receive.iter_mut().find(|window| {
-                previous.is_some_and(|previous| window.purpose == Purpose::Messages(previous))
-            });
-            match window {
-                Some(window) if window.tags.highest().is_none_or(|highest| highest <= last) => {
-                    window.tags.cut(last, |tag| self.table.remove(&tag));
-                }
-                _ => {
-                    let ignored = &mut self.stats.ignored_message_numbers;
-                    *ignored = ignored.saturating_add(1);
-                    parsed.fault(Fault::MessageNumbers);
-                }
-            }
-        }
-        if parsed.wants_ack {
-            if push_bounded(&mut session.acks, ACKS, (set, number)) {
-                self.stats.dropped_ack_requests = self.stats.dropped_ack_requests.saturating_add(1);
-            }
-        }
-        // Acks of before may be left where the window was full.
-        if must_respond || !session.acks.is_empty() {
-            self.respond(slot, now + CONTROL_DELAY);
-        }
-        for (set, number) in std::mem::take(&mut parsed.acks) {
-            let number = MessageNumber::Existing { set, number };
-            let id = MessageId {
-                session: id,
-                number,
-            };
-            if let Err(fault) = self.acked(id, now) {
-                self.stats.ignored_acks = self.stats.ignored_acks.saturating_add(1);
-                parsed.fault(fault);
-            }
-        }
-    }
-
-    /// Notes that one of our messages arrived.
-    pub(super) fn acked(&mut self, id: MessageId, now: Instant) -> Result<(), Fault> {
-        let Some(session) = self.slots.find(id.session) else {
-            return Ok(());
-        };
-        if let MessageNumber::Existing { set, number } = id.number
-            && let Some(send) = &mut session.send
-        {
-            send.proof(set, number, now)?;
-        }
-        self.arrived(id.session.slot, id.number);
-        Ok(())
-    }
-
-    fn arrived(&mut self, slot: u32, number: MessageNumber) {
-        if let Some(session) = self.slots.get_mut(slot)
-            && session.arrived(number)
-        {
-            let (peer, id) = (session.peer, session.message(number));
-            self.event(Event::Acked { peer, id });
-        }
-    }
-
-    /// Makes a session that both sides have answered the one to send on.
-    fn establish(&mut self, slot: u32, now: Instant) {
-        let Some(session) = self.slots.get_mut(slot) else {
-            return;
-        };
-        session.established = now;
-        let (key, id) = (session.peer, session.id);
-        let (is_initiator, opened_by) = (session.is_initiator, session.opened_by);
-        let slots = &self.slots;
-        let peer = self.peers.entry(key);
-        peer.forget_pending(slot);
-        peer.established.push(slot);
-        // When both sides opened one at once, both keep the one of the greater key.
-        let keeps = peer.active.and_then(|active| slots.get(active));
-        let keeps = keeps.is_some_and(|active| {
-            active.is_initiator != is_initiator
-                && now.saturating_since(active.established) < CROSSING
-                && active.opened_by > opened_by
-        });
-        if !keeps {
-            peer.active = Some(slot);
-        }
-        let active = peer.active;
-        let surplus = (peer.established.len() > ESTABLISHED_PER_PEER).then(|| {
-            let others = peer.established.iter().copied();
-            others
-                .filter(|other| Some(*other) != active && *other != slot)
-                .min_by_key(|other| slots.get(*other).map(|session| session.last_received))
-        });
-        self.stats.established = self.stats.established.saturating_add(1);
-        self.event(Event::Established {
-            peer: key,
-            session: id,
-        });
-        if let Some(surplus) = surplus.flatten() {
-            self.evict(surplus);
-        }
-    }
-
-    /// Sends where the peer sends, if it does not send elsewhere.
-    fn prefer(&mut self, slot: u32, now: Instant) {
-        let Some(session) = self.slots.get(slot) else {
-            return;
-        };
-        let Some(send) = &session.send else {
-            return;
-        };
-        let is_good = !send.tags.is_exhausted() && send.under_way() < send.allowed(&self.limits);
-        let Some(peer) = self.peers.get_mut(&session.peer) else {
-            return;
-        };
-        let is_quiet = peer.active.is_none_or(|active| {
-            let active = self.slots.get(active);
-            active.is_none_or(|active| now.saturating_since(active.last_received) > QUIET)
-        });
-        if is_good && is_quiet {
-            peer.active = Some(slot);
-        }
-    }
-
     fn opened(&mut self, from: Sender, parsed: Parsed) -> Opened {
         let stats = &mut self.stats;
         stats.ignored_unknown_blocks = stats.ignored_unknown_blocks.saturating_add(parsed.unknown);
@@ -515,9 +339,6 @@ fn payload(mut content: BytesMut, header: usize) -> Bytes {
     content.freeze()
 }
 
-fn find(
-    windows: &mut [super::window::ReceiveWindow],
-    serial: u16,
-) -> Option<&mut super::window::ReceiveWindow> {
+fn find(windows: &mut [ReceiveWindow], serial: u16) -> Option<&mut ReceiveWindow> {
     windows.iter_mut().find(|window| window.serial == serial)
 }

@@ -5,12 +5,10 @@ use ramson_wire::{CloveDelivery, GarlicClove, I2npMessage, Instant};
 
 use super::error::SealError;
 use super::event::{Event, MessageId, MessageNumber, Outgoing, PeerKey, Sealed};
-use super::handshake::{
-    HandshakeError, MAC_LEN, NEW_SESSION_HEADER, REPLY_HEADER, seal_unbound,
-};
+use super::handshake::{HandshakeError, MAC_LEN, NEW_SESSION_HEADER, REPLY_HEADER, seal_unbound};
 use super::limits::{
-    ACK_AGAIN, ACK_INTERVAL, ACK_INTERVAL_BUSY, ACKS_PER_MESSAGE, FIRST_WINDOW, PENDING, REPLY_WINDOW, RESERVE, SEND_IDLE,
-    STALLED,
+    ACK_AGAIN, ACK_INTERVAL, ACK_INTERVAL_BUSY, ACKS_PER_MESSAGE, FIRST_WINDOW, PENDING,
+    REPLY_WINDOW, RESERVE, SEND_IDLE, STALLED,
 };
 use super::payload::{Content, LENGTH_LEN};
 use super::session::{Phase, Reply};
@@ -40,12 +38,7 @@ impl Sessions {
     /// # Errors
     ///
     /// See [`SealError`]; nothing has changed then.
-    pub fn seal(
-        &mut self,
-        to: &PeerKey,
-        out: Outgoing<'_>,
-        now: Now,
-    ) -> Result<Sealed, SealError> {
+    pub fn seal(&mut self, to: &PeerKey, out: Outgoing<'_>, now: Now) -> Result<Sealed, SealError> {
         if let Some(slot) = self.sending(to, now.instant) {
             match self.seal_existing(slot, &out, now.instant, false) {
                 Err(SealError::WindowFull) if self.is_stalled(slot, now.instant) => {
@@ -171,7 +164,8 @@ impl Sessions {
         let allowed = send.allowed(limits);
         let data_allowed = allowed.saturating_sub(RESERVE);
         let under_way = send.under_way();
-        if under_way >= if is_control { allowed } else { data_allowed } || send.tags.is_exhausted() {
+        if under_way >= if is_control { allowed } else { data_allowed } || send.tags.is_exhausted()
+        {
             return Err(SealError::WindowFull);
         }
         if send.tags.next() >= limits.next_key_at {

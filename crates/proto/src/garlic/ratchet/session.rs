@@ -237,7 +237,10 @@ impl Slots {
     }
 
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Session> {
-        self.places.iter_mut().flatten().map(|session| &mut **session)
+        self.places
+            .iter_mut()
+            .flatten()
+            .map(|session| &mut **session)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Session> + Clone {

@@ -212,7 +212,11 @@ impl ReceiveTags {
             self.first = self.first.saturating_add(1);
         }
         let first = u16::try_from(self.first).unwrap_or(u16::MAX);
-        if self.skipped.first_key_value().is_some_and(|(at, _)| *at < first) {
+        if self
+            .skipped
+            .first_key_value()
+            .is_some_and(|(at, _)| *at < first)
+        {
             self.skipped = self.skipped.split_off(&first);
         }
     }

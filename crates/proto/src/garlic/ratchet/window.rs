@@ -175,7 +175,10 @@ impl ReceiveWindow {
         stats: &mut RatchetStats,
     ) {
         table.remove(tag);
-        let before = self.tags.highest().map_or(0, |highest| u32::from(highest) + 1);
+        let before = self
+            .tags
+            .highest()
+            .map_or(0, |highest| u32::from(highest) + 1);
         self.tags.received(number);
         let jump = u32::from(number).saturating_sub(before);
         let look = self.look_ahead(limits);

@@ -86,7 +86,9 @@ fn a_new_lease_set_goes_until_it_is_confirmed() {
     pair.b_to_a();
     pair.wait(secs(10));
     assert!(!has_lease_set(&pair.a_to_b()));
-    assert!(has_lease_set(&open(&mut pair.b, &first.body, pair.now).unwrap()));
+    assert!(has_lease_set(
+        &open(&mut pair.b, &first.body, pair.now).unwrap()
+    ));
     // Who answered has told theirs to nobody yet, but the one that wrote to them has it.
     pair.b.set_lease_set(Some(lease_set(2)));
     assert!(has_lease_set(&pair.b_to_a()));
@@ -98,7 +100,9 @@ fn a_new_lease_set_goes_until_it_is_confirmed() {
         ..Outgoing::default()
     };
     let sealed = pair.a.seal(&key, out, pair.now).unwrap();
-    assert!(!has_lease_set(&open(&mut pair.b, &sealed.body, pair.now).unwrap()));
+    assert!(!has_lease_set(
+        &open(&mut pair.b, &sealed.body, pair.now).unwrap()
+    ));
 }
 
 #[test]
@@ -146,7 +150,10 @@ fn a_window_that_stays_full_ends_in_a_new_session() {
     let key = pair.b.public();
     while seal(&mut pair.a, &key, 1, pair.now).is_ok() {}
     pair.wait(millis(9_999));
-    assert_eq!(seal(&mut pair.a, &key, 1, pair.now), Err(SealError::WindowFull));
+    assert_eq!(
+        seal(&mut pair.a, &key, 1, pair.now),
+        Err(SealError::WindowFull)
+    );
     pair.wait(millis(1));
     pair.a_to_b();
     assert_eq!(pair.a.stats().stalled_sessions, 1);
@@ -294,7 +301,13 @@ fn idle_sessions_stop_to_send_and_then_end() {
     assert!(pair.a.due.is_empty() && pair.a.peers.len() == 0);
     let ended = events(&mut pair.a);
     let expired = |event: &&Event| {
-        matches!(event, Event::Ended { reason: EndReason::Expired, .. })
+        matches!(
+            event,
+            Event::Ended {
+                reason: EndReason::Expired,
+                ..
+            }
+        )
     };
     assert_eq!(ended.iter().filter(expired).count(), 2, "{ended:?}");
 }
@@ -309,7 +322,10 @@ fn nobody_there_is_told() {
     let ended = events(&mut pair.a);
     assert!(matches!(
         ended[..],
-        [Event::Ended { reason: EndReason::Unanswered, .. }]
+        [Event::Ended {
+            reason: EndReason::Unanswered,
+            ..
+        }]
     ));
     assert_eq!((pair.a.sessions(), pair.a.tags()), (0, 0));
 }
@@ -325,7 +341,10 @@ fn a_closed_session_is_gone() {
     assert!(open(&mut pair.b, &sealed.body, pair.now).is_err());
     assert!(matches!(
         events(&mut pair.b)[..],
-        [Event::Ended { reason: EndReason::Closed, .. }]
+        [Event::Ended {
+            reason: EndReason::Closed,
+            ..
+        }]
     ));
 }
 
@@ -334,7 +353,13 @@ fn debug_tells_nothing() {
     let mut pair = Pair::established(Limits::default());
     let key = pair.b.public();
     assert_eq!(format!("{key:?}"), "PeerKey(..)");
-    assert_eq!(format!("{:?}", pair.a), "Sessions { sessions: 1, tags: 36, .. }");
+    assert_eq!(
+        format!("{:?}", pair.a),
+        "Sessions { sessions: 1, tags: 36, .. }"
+    );
     let session = format!("{:?}", active(&mut pair.a, &key).send);
-    assert!(session.contains("TagSet(..)") && !session.contains('['), "{session}");
+    assert!(
+        session.contains("TagSet(..)") && !session.contains('['),
+        "{session}"
+    );
 }

@@ -16,7 +16,10 @@ fn a_session_begins_with_three_messages() {
     let opened = pair.b_to_a();
     assert!(matches!(opened.from, Sender::Peer { key, is_new: false, .. } if key == b));
     assert!(pair.a.is_established(&b) && !pair.b.is_established(&a));
-    assert!(matches!(events(&mut pair.a)[..], [Event::Established { .. }]));
+    assert!(matches!(
+        events(&mut pair.a)[..],
+        [Event::Established { .. }]
+    ));
 
     // The reply has confirmed the LeaseSet.
     assert!(!has_lease_set(&pair.a_to_b()));
@@ -81,6 +84,23 @@ fn several_opening_messages_are_answered_by_the_latest() {
     assert_eq!((pair.a.sessions(), pair.b.sessions()), (1, 1));
 }
 
+/// Each further message would put the reply off.
+#[test]
+fn a_peer_that_keeps_writing_is_answered_in_time() {
+    let mut pair = Pair::new(Limits::default());
+    let key = pair.b.public();
+    for _ in 0..2 {
+        assert_eq!(transmits(&mut pair.b, pair.now), Vec::<Bytes>::new());
+        let sealed = seal(&mut pair.a, &key, 1, pair.now).unwrap();
+        open(&mut pair.b, &sealed.body, pair.now).unwrap();
+        pair.wait(millis(250));
+    }
+    let replies = transmits(&mut pair.b, pair.now);
+    assert_eq!(replies.len(), 1);
+    open(&mut pair.a, &replies[0], pair.now).unwrap();
+    assert!(pair.a.is_established(&key));
+}
+
 #[test]
 fn opening_messages_keep_their_distance() {
     let mut pair = Pair::new(Limits::default());
@@ -106,8 +126,10 @@ fn every_reply_opens_and_any_of_them_establishes() {
             .map(|id| seal(&mut pair.b, &key, id, pair.now).unwrap())
             .collect();
         replies.rotate_left(first);
-        let keys: std::collections::BTreeSet<_> =
-            replies.iter().map(|reply| reply.body[12..44].to_vec()).collect();
+        let keys: std::collections::BTreeSet<_> = replies
+            .iter()
+            .map(|reply| reply.body[12..44].to_vec())
+            .collect();
         assert_eq!(keys.len(), 4);
         for (at, reply) in replies.iter().enumerate() {
             let opened = open(&mut pair.a, &reply.body, pair.now).unwrap();
@@ -173,7 +195,12 @@ fn replies_of_one_ephemeral_key_open_and_keep_the_sets() {
     for _ in 0..3 {
         let (_, tag) = replies.tags.take_tag().unwrap();
         let mut message = vec![0; super::super::handshake::REPLY_HEADER + 16];
-        sets.push(replies.responder.seal(&tag, &ephemeral, &mut message).unwrap());
+        sets.push(
+            replies
+                .responder
+                .seal(&tag, &ephemeral, &mut message)
+                .unwrap(),
+        );
         open(&mut pair.a, &frame(&message), pair.now).unwrap();
     }
     assert_eq!(pair.a.stats().opened_replies, 3);
@@ -248,8 +275,14 @@ fn clocks_may_differ_as_far_as_specified() {
         let opened = open(&mut pair.b, &sealed, pair.now);
         assert_eq!(opened.err(), expected, "{millis}");
         let stats = pair.b.stats();
-        assert_eq!(stats.dropped_old, u64::from(expected == Some(OpenError::Old)));
-        assert_eq!(stats.dropped_ahead, u64::from(expected == Some(OpenError::Ahead)));
+        assert_eq!(
+            stats.dropped_old,
+            u64::from(expected == Some(OpenError::Old))
+        );
+        assert_eq!(
+            stats.dropped_ahead,
+            u64::from(expected == Some(OpenError::Ahead))
+        );
     }
 }
 
@@ -258,11 +291,17 @@ fn a_message_of_nobody_opens_without_a_session() {
     let mut pair = Pair::new(Limits::default());
     let message = data(5, b"one");
     let key = pair.b.public();
-    let sealed = pair.a.seal_one_time(&key, &[clove(&message)], pair.now).unwrap();
+    let sealed = pair
+        .a
+        .seal_one_time(&key, &[clove(&message)], pair.now)
+        .unwrap();
     assert_eq!(sealed.id, None);
     let opened = open(&mut pair.b, &sealed.body, pair.now).unwrap();
     assert_eq!((opened.from, ids(&opened)), (Sender::Unbound, vec![5]));
-    assert_eq!((pair.a.sessions(), pair.b.sessions(), pair.b.tags()), (0, 0, 0));
+    assert_eq!(
+        (pair.a.sessions(), pair.b.sessions(), pair.b.tags()),
+        (0, 0, 0)
+    );
     assert_eq!(
         open(&mut pair.b, &sealed.body, pair.now),
         Err(OpenError::Replayed)
@@ -286,7 +325,8 @@ fn an_answer_opens_once_under_its_key() {
     assert_eq!(pair.a.tags(), 0);
 
     // What does not come is forgotten.
-    pair.a.expect_answer(GarlicKey::generate(&mut random), at(60_000).instant);
+    pair.a
+        .expect_answer(GarlicKey::generate(&mut random), at(60_000).instant);
     assert_eq!(pair.a.poll_timeout(), Some(at(60_000).instant));
     pair.a.handle_timeout(at(60_000));
     assert_eq!((pair.a.tags(), pair.a.poll_timeout()), (0, None));

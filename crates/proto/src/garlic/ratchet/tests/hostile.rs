@@ -22,7 +22,11 @@ fn a_frame_of_a_wrong_length_is_refused() {
     let mut pair = Pair::established(Limits::default());
     let key = pair.b.public();
     let body = seal(&mut pair.a, &key, 1, pair.now).unwrap().body;
-    for wrong in [&body[..3], &body[..body.len() - 1], &[&body[..], &[0]].concat()] {
+    for wrong in [
+        &body[..3],
+        &body[..body.len() - 1],
+        &[&body[..], &[0]].concat(),
+    ] {
         let error = open(&mut pair.b, wrong, pair.now).unwrap_err();
         assert!(matches!(error, OpenError::Framing(_)), "{error}");
     }
@@ -56,7 +60,11 @@ fn opening_messages_changed_anywhere_do_not_open() {
         }
     }
     let stats = pair.b.stats();
-    let counted = [stats.dropped_bad_key, stats.dropped_not_for_us, stats.dropped_decrypt];
+    let counted = [
+        stats.dropped_bad_key,
+        stats.dropped_not_for_us,
+        stats.dropped_decrypt,
+    ];
     assert_eq!(refused, counted);
     assert_eq!(pair.b.sessions(), 0);
 }
@@ -81,7 +89,10 @@ fn an_opening_message_needs_one_time() {
     let twice = encoded(&[time(&pair), time(&pair)]);
     let (opened, pair) = opening(&twice);
     assert_eq!(opened, Err(OpenError::TwoTimes));
-    assert_eq!((pair.b.stats().dropped_two_times, pair.b.sessions()), (1, 0));
+    assert_eq!(
+        (pair.b.stats().dropped_two_times, pair.b.sessions()),
+        (1, 0)
+    );
     // Also in a session.
     let mut pair = Pair::established(Limits::default());
     assert_eq!(pair.hostile(&twice), Err(OpenError::TwoTimes));
@@ -101,7 +112,10 @@ fn damaged_blocks_are_refused_and_leave_the_session() {
     let cases: Vec<(Vec<u8>, DecodeError)> = vec![
         (vec![9], DecodeError::Truncated { missing: 2 }),
         (vec![9, 0, 2, 0], DecodeError::Truncated { missing: 1 }),
-        (vec![200, 0xff, 0xff], DecodeError::Truncated { missing: 0xffff }),
+        (
+            vec![200, 0xff, 0xff],
+            DecodeError::Truncated { missing: 0xffff },
+        ),
         (vec![254, 0, 0, 9, 0, 1, 0], order(9)),
         (vec![254, 0, 0, 254, 0, 0], order(254)),
         (vec![4, 0, 1, 0, 9, 0, 1, 0], order(9)),
@@ -116,11 +130,20 @@ fn damaged_blocks_are_refused_and_leave_the_session() {
         (clove(&[0x80; 50]), DecodeError::Flags(0x80)),
         (clove(&[0x20; 32]), DecodeError::Truncated { missing: 1 }),
         (clove(&[0x40; 33]), DecodeError::Truncated { missing: 1 }),
-        (clove(&[&[0x60][..], &[0; 60]].concat()), DecodeError::ZeroTunnelId),
-        (clove(&[0, 20, 0, 0, 0, 0, 0, 0, 0]), DecodeError::Truncated { missing: 1 }),
+        (
+            clove(&[&[0x60][..], &[0; 60]].concat()),
+            DecodeError::ZeroTunnelId,
+        ),
+        (
+            clove(&[0, 20, 0, 0, 0, 0, 0, 0, 0]),
+            DecodeError::Truncated { missing: 1 },
+        ),
         (
             clove(&[0; 20]).repeat(17),
-            DecodeError::TooMany { actual: 17, limit: 16 },
+            DecodeError::TooMany {
+                actual: 17,
+                limit: 16,
+            },
         ),
     ];
     for (payload, expected) in cases {
@@ -188,7 +211,9 @@ fn unknown_blocks_are_ignored() {
     assert_eq!(opened.faults, []);
     assert_eq!(pair.b.stats().ignored_unknown_blocks, 5);
     // Flags without a meaning are ignored, too, and so is what follows what is known.
-    let opened = pair.hostile(&[9, 0, 1, 0xff, 6, 0, 3, 0, 0, 0, 9, 0, 0]).unwrap();
+    let opened = pair
+        .hostile(&[9, 0, 1, 0xff, 6, 0, 3, 0, 0, 0, 9, 0, 0])
+        .unwrap();
     assert_eq!(opened.faults, [Fault::MessageNumbers]);
 }
 
@@ -238,7 +263,9 @@ fn wrong_next_keys_are_ignored_and_counted() {
     ] {
         let mut pair = Pair::established(Limits::default());
         let tags = pair.b.tags();
-        let opened = pair.hostile_blocks(&[PayloadBlock::NextKey(block)]).unwrap();
+        let opened = pair
+            .hostile_blocks(&[PayloadBlock::NextKey(block)])
+            .unwrap();
         assert_eq!(opened.faults, [Fault::NextKey(expected)], "{block:?}");
         assert_eq!(pair.b.stats().ignored_next_keys, 1);
         assert_eq!(pair.b.stats().next_sets_received, 0);
@@ -290,11 +317,15 @@ fn sets_follow_each_other_at_a_rate_and_few_are_kept() {
 #[test]
 fn a_termination_ends_the_session() {
     let mut pair = Pair::established(Limits::default());
-    pair.hostile_blocks(&[PayloadBlock::Termination(3)]).unwrap();
+    pair.hostile_blocks(&[PayloadBlock::Termination(3)])
+        .unwrap();
     assert_eq!((pair.b.sessions(), pair.b.tags()), (0, 0));
     assert!(matches!(
         events(&mut pair.b)[..],
-        [Event::Ended { reason: EndReason::Terminated(3), .. }]
+        [Event::Ended {
+            reason: EndReason::Terminated(3),
+            ..
+        }]
     ));
     assert!(pair.b.due.is_empty());
     // And a new one begins.
@@ -311,7 +342,10 @@ fn a_stranger_with_our_peers_tag_gets_nowhere() {
     let body = seal(&mut pair.a, &key, 1, pair.now).unwrap().body;
     let forged = frame(&[&tag(&body)[..], &[0; 200]].concat());
     for _ in 0..10 {
-        assert_eq!(open(&mut pair.b, &forged, pair.now), Err(OpenError::Decrypt));
+        assert_eq!(
+            open(&mut pair.b, &forged, pair.now),
+            Err(OpenError::Decrypt)
+        );
     }
     assert_eq!(ids(&open(&mut pair.b, &body, pair.now).unwrap()), [1]);
     // The tag is gone, and it is but a message of nobody now.

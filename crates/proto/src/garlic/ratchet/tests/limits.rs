@@ -37,7 +37,11 @@ fn opened_sessions_are_bounded_and_the_oldest_go() {
     assert_eq!(one.due.len(), 10);
     let now = at_ms(30);
     let error = |key: &PeerKey, one: &Sessions| one.peers.get(key).is_none();
-    assert!(others[..20].iter().all(|other| error(&other.public(), &one)));
+    assert!(
+        others[..20]
+            .iter()
+            .all(|other| error(&other.public(), &one))
+    );
     // Those left can be answered.
     for other in &others[20..] {
         seal(&mut one, &other.public(), 1, now).unwrap();
@@ -194,7 +198,10 @@ fn unknown_messages_are_opened_at_a_rate() {
     assert_eq!(refused(1_050, 30), 29);
     assert_eq!(refused(100_000, 30), 10);
     assert_eq!(one.stats().dropped_rate, 69);
-    assert_eq!(one.stats().dropped_not_for_us + one.stats().dropped_bad_key, 51);
+    assert_eq!(
+        one.stats().dropped_not_for_us + one.stats().dropped_bad_key,
+        51
+    );
 }
 
 #[test]

@@ -101,8 +101,7 @@ fn ids(opened: &Opened) -> Vec<u32> {
 
 fn has_lease_set(opened: &Opened) -> bool {
     opened.cloves.iter().any(|clove| {
-        clove.delivery == CloveDelivery::Local
-            && clove.message.kind() == MessageType::DatabaseStore
+        clove.delivery == CloveDelivery::Local && clove.message.kind() == MessageType::DatabaseStore
     })
 }
 

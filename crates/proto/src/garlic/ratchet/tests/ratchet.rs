@@ -28,14 +28,22 @@ fn keys_follow_the_table() {
         forward.propose(&mut random);
         assert_eq!(forward.block(), Some(block));
         assert_eq!((block.id, block.key.is_some()), (forward_id, new_forward));
-        assert_eq!((block.reverse, block.request_reverse), (false, set % 2 == 1));
+        assert_eq!(
+            (block.reverse, block.request_reverse),
+            (false, set % 2 == 1)
+        );
         let theirs = reverse.proposed(&block, set - 1, true, &mut random);
         let theirs = theirs.unwrap().unwrap();
         let answer = reverse.block().unwrap();
         assert_eq!((answer.id, answer.key.is_some()), (reverse_id, new_reverse));
         assert_eq!((answer.reverse, answer.request_reverse), (true, false));
         // Once more, and it moves nobody.
-        assert!(reverse.proposed(&block, set - 1, true, &mut random).unwrap().is_none());
+        assert!(
+            reverse
+                .proposed(&block, set - 1, true, &mut random)
+                .unwrap()
+                .is_none()
+        );
         assert_eq!(reverse.block(), Some(answer));
         let ours = forward.answered(&answer).unwrap().unwrap();
         assert_eq!(*ours, *theirs);
@@ -62,7 +70,10 @@ fn late_answers_move_no_later_proposal() {
             assert!(!matches!(late, Ok(Some(_))), "{set}: {answer:?}");
         }
         let block = forward.block().unwrap();
-        reverse.proposed(&block, set - 1, true, &mut random).unwrap().unwrap();
+        reverse
+            .proposed(&block, set - 1, true, &mut random)
+            .unwrap()
+            .unwrap();
         let answer = reverse.block().unwrap();
         forward.answered(&answer).unwrap().unwrap();
         answers.push(answer);
@@ -90,15 +101,35 @@ fn wrong_forward_keys_are_refused_by_reason() {
     for (set, change, under, expected) in [
         (0, (Some(1), None, None), 0, NextKeyError::WrongId),
         (0, (None, Some(None), None), 0, NextKeyError::MissingKey),
-        (0, (None, Some(Some([0; 32])), None), 0, NextKeyError::BadKey),
+        (
+            0,
+            (None, Some(Some([0; 32])), None),
+            0,
+            NextKeyError::BadKey,
+        ),
         (0, (None, None, Some(false)), 0, NextKeyError::WrongId),
         (0, (Some(0x8000), None, None), 0, NextKeyError::WrongId),
-        (0, (Some(u16::MAX), None, Some(false)), 0, NextKeyError::WrongId),
+        (
+            0,
+            (Some(u16::MAX), None, Some(false)),
+            0,
+            NextKeyError::WrongId,
+        ),
         (1, (None, Some(None), None), 1, NextKeyError::MissingKey),
         (1, (None, None, None), 0, NextKeyError::WrongId),
-        (1, (None, Some(Some([0; 32])), None), 1, NextKeyError::BadKey),
+        (
+            1,
+            (None, Some(Some([0; 32])), None),
+            1,
+            NextKeyError::BadKey,
+        ),
         (2, (None, Some(key), None), 2, NextKeyError::UnwantedKey),
-        (2, (Some(2), Some(key), Some(false)), 2, NextKeyError::WrongId),
+        (
+            2,
+            (Some(2), Some(key), Some(false)),
+            2,
+            NextKeyError::WrongId,
+        ),
         (2, (None, None, None), 1, NextKeyError::WrongId),
     ] {
         let (mut forward, mut reverse, good) = at_set(set);
@@ -115,8 +146,14 @@ fn wrong_forward_keys_are_refused_by_reason() {
         assert_eq!(reverse.block(), before);
         let early = reverse.proposed(&good, set, false, &mut random);
         assert_eq!(early.err(), Some(NextKeyError::TooSoon));
-        let ours = reverse.proposed(&good, set, true, &mut random).unwrap().unwrap();
-        let theirs = forward.answered(&reverse.block().unwrap()).unwrap().unwrap();
+        let ours = reverse
+            .proposed(&good, set, true, &mut random)
+            .unwrap()
+            .unwrap();
+        let theirs = forward
+            .answered(&reverse.block().unwrap())
+            .unwrap()
+            .unwrap();
         assert_eq!(*ours, *theirs);
     }
 }
@@ -180,7 +217,10 @@ fn both_directions_go_on_for_many_sets() {
     let (a, b) = (pair.a.public(), pair.b.public());
     let sets = |of: &mut Sessions, peer: &PeerKey| {
         let session = active(of, peer);
-        (session.send.as_ref().unwrap().forward.set(), session.reverse.set())
+        (
+            session.send.as_ref().unwrap().forward.set(),
+            session.reverse.set(),
+        )
     };
     let (sent, received) = sets(&mut pair.a, &b);
     assert!(sent > 15 && received > 15, "{sent} {received}");
@@ -188,7 +228,8 @@ fn both_directions_go_on_for_many_sets() {
     assert!(by_b.abs_diff(received) <= 1 && to_b.abs_diff(sent) <= 1);
     // Sets in use, and those before them, are all that is waited for.
     let session = active(&mut pair.a, &b);
-    let messages = |window: &&super::super::window::ReceiveWindow| window.purpose != Purpose::Replies;
+    let messages =
+        |window: &&super::super::window::ReceiveWindow| window.purpose != Purpose::Replies;
     assert!(session.receive.iter().filter(messages).count() <= 3);
 }
 
@@ -260,12 +301,18 @@ fn old_sets_are_forgotten_in_time() {
         let receive = &active(&mut pair.b, &from).receive;
         receive.iter().map(|window| window.purpose).collect()
     };
-    assert_eq!(sets(&mut pair), [Purpose::Messages(0), Purpose::Messages(1)]);
+    assert_eq!(
+        sets(&mut pair),
+        [Purpose::Messages(0), Purpose::Messages(1)]
+    );
     pair.settle(secs(170));
     assert_eq!(sets(&mut pair).len(), 2);
     pair.settle(secs(25));
     assert_eq!(sets(&mut pair), [Purpose::Messages(1)]);
-    assert_eq!(pair.b.tags(), active(&mut pair.b, &from).receive[0].tags.tags().count());
+    assert_eq!(
+        pair.b.tags(),
+        active(&mut pair.b, &from).receive[0].tags.tags().count()
+    );
     pair.a_to_b();
 }
 
@@ -278,7 +325,10 @@ fn message_numbers_cut_the_set_before() {
         pair.settle(millis(200));
     }
     let from = pair.a.public();
-    let highest = active(&mut pair.b, &from).receive[0].tags.highest().unwrap();
+    let highest = active(&mut pair.b, &from).receive[0]
+        .tags
+        .highest()
+        .unwrap();
     let before = pair.b.tags();
     let opened = pair
         .hostile_blocks(&[PayloadBlock::MessageNumbers(highest + 1)])

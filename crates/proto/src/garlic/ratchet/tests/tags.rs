@@ -10,7 +10,9 @@ fn set() -> TagSet {
 
 /// The tags that are waited for, by number.
 fn waiting(tags: &mut ReceiveTags, end: u32, waiting: &mut BTreeMap<u16, Tag>) {
-    tags.extend(end, |tag, number| assert_eq!(waiting.insert(number, tag), None));
+    tags.extend(end, |tag, number| {
+        assert_eq!(waiting.insert(number, tag), None)
+    });
 }
 
 #[test]

@@ -53,9 +53,7 @@ fn a_whole_session_is_as_specified() {
     let (alice, bob) = (local(1), local(33));
     let ephemeral = HiddenKey::from_bytes(hex_array(EPHEMERAL_A), 0, 0x80).unwrap();
     let mut message = plain(NEW_SESSION_HEADER, &payload);
-    let initiator = alice
-        .seal(&bob.public(), ephemeral, &mut message)
-        .unwrap();
+    let initiator = alice.seal(&bob.public(), ephemeral, &mut message).unwrap();
     assert_eq!(message, hex(NEW_SESSION));
 
     let opened = bob.open(&mut message).unwrap();
