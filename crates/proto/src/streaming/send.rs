@@ -462,6 +462,11 @@ impl Sender {
             self.counts.spurious += u64::from(spurious);
             self.reordering = self.reordering.saturating_add(1).min(MAX_REORDERING);
         }
+        // What comes sooner after a timeout than an answer to the probe could answers what was sent
+        // before.
+        if self.timeouts == 1 && now.saturating_since(self.timed_out.0) < least * 9 / 10 {
+            self.rtt.premature();
+        }
         let sample = sample.map(|(_, rtt)| rtt);
         // It is learned only if it is longer than what was believed: or a way that became longer
         // would time out for ever.
