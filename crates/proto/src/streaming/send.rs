@@ -1,4 +1,5 @@
 use std::collections::{BTreeSet, VecDeque};
+use std::fmt;
 use std::time::Duration;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
@@ -23,7 +24,6 @@ const JAVA_WINDOW: u32 = 64;
 
 /// The sending half of a stream: what was written and is not sent, what is sent and not
 /// acknowledged, when to send it again, and how fast.
-#[derive(Debug)]
 pub(super) struct Sender {
     limit: usize,
     max_backoff: Duration,
@@ -63,7 +63,19 @@ pub(super) struct Sender {
     pub(super) counts: SendCounts,
 }
 
-#[derive(Debug)]
+impl fmt::Debug for Sender {
+    /// Shows nothing of what is sent.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sender")
+            .field("base", &self.base)
+            .field("in_flight", &self.in_flight)
+            .field("weight", &self.weight())
+            .field("rtt", &self.rtt)
+            .field("congestion", &self.congestion)
+            .finish_non_exhaustive()
+    }
+}
+
 struct Sent {
     packet: Bytes,
     payload_len: usize,
