@@ -428,6 +428,7 @@ impl Sender {
         let mut sample: Option<(u64, Duration)> = None;
         let mut at_least: Option<Duration> = None;
         let mut spurious: u32 = 0;
+        let mut unsent_again = false;
         for (sequence, sent) in (self.base..=through).zip(&mut self.sent) {
             if sent.state == State::Acked || nacks.binary_search(&sequence).is_ok() {
                 continue;
@@ -440,6 +441,7 @@ impl Sender {
             let elapsed = now.saturating_since(sent.sent_at);
             // One that was sent again, and is acknowledged sooner than can be, did arrive before.
             let early = sent.sends > 1 && elapsed < least / 2;
+            unsent_again |= sent.state == State::Lost;
             if early || (sent.state == State::Lost && self.timeouts == 0) {
                 spurious = spurious.saturating_add(1);
             }
@@ -487,6 +489,9 @@ impl Sender {
             self.rtt.sample(rtt, now);
         }
         self.newest = self.newest.max(newest);
+        if unsent_again && self.timeouts >= 2 {
+            self.congestion.handle_false_timeout(now);
+        }
         self.timeouts = 0;
         self.timeout_base = now;
         self.waiting_since = now;

@@ -58,11 +58,8 @@ impl Connections {
             return Err(PacketError::Replayed);
         }
         let peer = PeerKey::from_packet(packet, &options, session, now.unix)?;
-        let error = match self.admit(from, ports, now.instant) {
-            Ok(()) => None,
-            Err(error) => Some(error),
-        };
-        let answer = match (error, &self.config.limit_action) {
+        let refusal = self.admit(from, ports, now.instant).err();
+        let answer = match (refusal, &self.config.limit_action) {
             (None, _) => None,
             (Some(Refusal { error, told: false }), _) => return Err(error),
             (Some(Refusal { error, .. }), LimitAction::Drop) => return Err(error),

@@ -172,7 +172,11 @@ fn a_longer_round_trip_is_learned() {
             "{rtt:?}"
         );
         let (time, _) = pair.transfer(A, [a, b], &data, secs(600));
-        assert!(time < ms(after) * 24 + secs(1), "{time:?}");
+        let end = pair.stats(A, a);
+        assert!(
+            time < ms(after) * 24 + secs(1),
+            "{time:?} {stats:?} {end:?}"
+        );
     }
 }
 
