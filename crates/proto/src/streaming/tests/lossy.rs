@@ -234,8 +234,10 @@ fn exchange(
     small_buffers: bool,
     record: bool,
 ) {
-    let mut config = ConnectionsConfig::default();
-    config.accept_timeout = secs(600);
+    let mut config = ConnectionsConfig {
+        accept_timeout: secs(600),
+        ..ConnectionsConfig::default()
+    };
     if small_buffers {
         config.stream.send_buffer = 5000;
         config.stream.receive_buffer = 64 * 1024;
