@@ -33,6 +33,16 @@ fn side(seed: u8, now: Instant) -> Connections {
     )
 }
 
+fn hand_over(from: &mut Connections, to: &mut Connections, now: Now) {
+    from.handle_timeout(now.instant);
+    let session = from.identity().hash();
+    while let Some(transmit) = from.poll_transmit(now.instant) {
+        to.handle_packet(transmit.packet, Ports::default(), Some(session), now)
+            .expect("nothing is wrong with it");
+    }
+    while to.poll_event().is_some() {}
+}
+
 impl Pair {
     fn new() -> Self {
         let now = Instant::from_micros(1);
@@ -60,15 +70,8 @@ impl Pair {
             unix: UnixTime::from_millis(1_767_225_600_000),
         };
         let [a, b] = &mut self.sides;
-        for (from, to) in [(&mut *a, &mut *b), (&mut *b, &mut *a)] {
-            from.handle_timeout(self.now);
-            let session = from.identity().hash();
-            while let Some(transmit) = from.poll_transmit(self.now) {
-                to.handle_packet(transmit.packet, Ports::default(), Some(session), now)
-                    .expect("nothing is wrong with it");
-            }
-            while to.poll_event().is_some() {}
-        }
+        hand_over(a, b, now);
+        hand_over(b, a, now);
     }
 
     fn transfer(&mut self, data: &Bytes) {

@@ -28,6 +28,10 @@ pub trait Congestion: fmt::Debug + Send {
     /// Handles the second timeout in a row: nothing comes back at all.
     fn handle_timeout(&mut self, now: Instant);
 
+    /// Handles acknowledgements of what was sent before the last such timeout, and not again: it was
+    /// the acknowledgements that did not get through, or in time.
+    fn handle_false_timeout(&mut self, now: Instant);
+
     /// Handles a peer that cannot hold what it gets. `cap` is the largest window it is known to
     /// take, if it is known.
     fn handle_overrun(&mut self, cap: Option<u32>, now: Instant);

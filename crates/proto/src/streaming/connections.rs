@@ -1,4 +1,5 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -53,8 +54,8 @@ pub struct Connections {
     turn: u32,
     eventful: VecDeque<u32>,
     listeners: BTreeMap<u16, Listener>,
-    /// When streams have to be accepted, in order.
-    waiting: VecDeque<(Instant, u32)>,
+    /// When streams have to be accepted.
+    waiting: BTreeSet<(Instant, u32)>,
     answers: VecDeque<Transmit>,
     resets: Bucket,
     peers: Peers,
@@ -79,6 +80,8 @@ struct Entry {
     weight: usize,
     /// A peer opened it, and it is to be told.
     incoming: bool,
+    /// Until when it has to be accepted.
+    accept_by: Option<Instant>,
     /// The application has it.
     accepted: bool,
     /// The application has had it.
@@ -92,7 +95,7 @@ struct Listener {
 }
 
 /// A packet to be sent.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Transmit {
     /// The Destination it is for.
     pub peer: DestinationHash,
@@ -104,6 +107,18 @@ pub struct Transmit {
     pub path: u32,
     /// The peer needs our LeaseSet with it: i2pd drops a SYN without.
     pub opens: bool,
+}
+
+impl fmt::Debug for Transmit {
+    /// Shows how long the packet is, and nothing that is in it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Transmit")
+            .field("ports", &self.ports)
+            .field("packet_len", &self.packet.len())
+            .field("path", &self.path)
+            .field("opens", &self.opens)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What happened.
@@ -164,7 +179,7 @@ impl Connections {
             turn: 0,
             eventful: VecDeque::new(),
             listeners: BTreeMap::new(),
-            waiting: VecDeque::new(),
+            waiting: BTreeSet::new(),
             answers: VecDeque::new(),
             resets: Bucket::new(UNKNOWN_RESETS, now),
             peers: Peers::new(),
@@ -241,6 +256,9 @@ impl Connections {
         if let Some(entry) = self.streams.get_mut(&id) {
             entry.accepted = true;
             entry.incoming = false;
+            if let Some(by) = entry.accept_by.take() {
+                self.waiting.remove(&(by, id));
+            }
         }
         self.touch(id, now);
         Some(StreamId(id))
@@ -423,6 +441,7 @@ impl Connections {
                 eventful: false,
                 weight: 0,
                 incoming: !accepted,
+                accept_by: None,
                 accepted,
                 released: false,
             },
@@ -437,6 +456,9 @@ impl Connections {
         let peer = entry.stream.peer();
         if let Some(timer) = entry.timer {
             self.timers.remove(&(timer, id));
+        }
+        if let Some(by) = entry.accept_by {
+            self.waiting.remove(&(by, id));
         }
         self.bytes = self.bytes.saturating_sub(entry.weight);
         self.peers.change_bytes(&peer, entry.weight, 0);
@@ -512,6 +534,9 @@ impl Connections {
             && !entry.accepted
         {
             entry.stream.reset_unaccepted(now);
+            if let Some(by) = entry.accept_by.take() {
+                self.waiting.remove(&(by, id));
+            }
             entry.incoming = false;
             entry.released = true;
         }
@@ -581,7 +606,7 @@ impl Connections {
     /// Returns when [`Connections::handle_timeout`] is to be called.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let stream = self.timers.first().map(|&(at, _)| at);
-        let waiting = self.waiting.front().map(|&(at, _)| at);
+        let waiting = self.waiting.first().map(|&(at, _)| at);
         let pings = self.pings.poll_timeout();
         [stream, waiting, pings].into_iter().flatten().min()
     }
@@ -599,16 +624,14 @@ impl Connections {
             }
             self.touch(id, now);
         }
-        while let Some(&(at, id)) = self.waiting.front()
+        while let Some(&(at, id)) = self.waiting.first()
             && at <= now
         {
-            self.waiting.pop_front();
-            if self.streams.get(&id).is_some_and(|entry| !entry.accepted) {
-                for listener in self.listeners.values_mut() {
-                    listener.streams.retain(|&each| each != id);
-                }
-                self.give_up(id, now);
+            self.waiting.pop_first();
+            for listener in self.listeners.values_mut() {
+                listener.streams.retain(|&each| each != id);
             }
+            self.give_up(id, now);
         }
         self.pings.handle_timeout(now);
     }

@@ -67,6 +67,12 @@ impl Rtt {
         }
     }
 
+    /// Learns that a timeout came before an answer that was on its way.
+    pub(super) fn premature(&mut self) {
+        let more = self.variance / 2 + self.smoothed.unwrap_or_default() / 8;
+        self.variance += more;
+    }
+
     /// Forgets the minimum: the way is another one.
     pub(super) fn forget_min(&mut self) {
         self.min = Duration::MAX;

@@ -1,4 +1,5 @@
 use std::collections::{BTreeSet, VecDeque};
+use std::fmt;
 use std::time::Duration;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
@@ -23,7 +24,6 @@ const JAVA_WINDOW: u32 = 64;
 
 /// The sending half of a stream: what was written and is not sent, what is sent and not
 /// acknowledged, when to send it again, and how fast.
-#[derive(Debug)]
 pub(super) struct Sender {
     limit: usize,
     max_backoff: Duration,
@@ -63,7 +63,19 @@ pub(super) struct Sender {
     pub(super) counts: SendCounts,
 }
 
-#[derive(Debug)]
+impl fmt::Debug for Sender {
+    /// Shows nothing of what is sent.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sender")
+            .field("base", &self.base)
+            .field("in_flight", &self.in_flight)
+            .field("weight", &self.weight())
+            .field("rtt", &self.rtt)
+            .field("congestion", &self.congestion)
+            .finish_non_exhaustive()
+    }
+}
+
 struct Sent {
     packet: Bytes,
     payload_len: usize,
@@ -416,6 +428,7 @@ impl Sender {
         let mut sample: Option<(u64, Duration)> = None;
         let mut at_least: Option<Duration> = None;
         let mut spurious: u32 = 0;
+        let mut unsent_again = false;
         for (sequence, sent) in (self.base..=through).zip(&mut self.sent) {
             if sent.state == State::Acked || nacks.binary_search(&sequence).is_ok() {
                 continue;
@@ -428,6 +441,7 @@ impl Sender {
             let elapsed = now.saturating_since(sent.sent_at);
             // One that was sent again, and is acknowledged sooner than can be, did arrive before.
             let early = sent.sends > 1 && elapsed < least / 2;
+            unsent_again |= sent.state == State::Lost;
             if early || (sent.state == State::Lost && self.timeouts == 0) {
                 spurious = spurious.saturating_add(1);
             }
@@ -462,6 +476,11 @@ impl Sender {
             self.counts.spurious += u64::from(spurious);
             self.reordering = self.reordering.saturating_add(1).min(MAX_REORDERING);
         }
+        // What comes sooner after a timeout than an answer to the probe could answers what was sent
+        // before.
+        if self.timeouts == 1 && now.saturating_since(self.timed_out.0) < least * 9 / 10 {
+            self.rtt.premature();
+        }
         let sample = sample.map(|(_, rtt)| rtt);
         // It is learned only if it is longer than what was believed: or a way that became longer
         // would time out for ever.
@@ -470,6 +489,9 @@ impl Sender {
             self.rtt.sample(rtt, now);
         }
         self.newest = self.newest.max(newest);
+        if unsent_again && self.timeouts >= 2 {
+            self.congestion.handle_false_timeout(now);
+        }
         self.timeouts = 0;
         self.timeout_base = now;
         self.waiting_since = now;

@@ -814,10 +814,9 @@ impl Stream {
         let rtt = self.sender.rtt().smoothed().unwrap_or_default();
         self.receiver.handle_timeout(rtt, now);
         let dead = self.dead_at().is_some_and(|at| at <= now);
-        if self.close_sequence == Some(self.sender.base()) {
-            if dead || self.sender.timeouts() >= CLOSE_TRIES {
-                return self.close(CloseReason::Finished, false, now);
-            }
+        let closing = self.close_sequence == Some(self.sender.base());
+        if closing && (dead || self.sender.timeouts() >= CLOSE_TRIES) {
+            return self.close(CloseReason::Finished, false, now);
         }
         if dead {
             return self.close(CloseReason::TimedOut, true, now);

@@ -60,6 +60,8 @@ pub struct Cubic {
     round_min: Option<Duration>,
     /// As the last whole round showed it.
     queue: Queue,
+    /// Window, threshold and last maximum before the last silence.
+    before_silence: Option<[f64; 3]>,
     epoch_acked: u32,
     epoch_lost: u32,
     /// Shares lost, of the latest epochs.
@@ -88,6 +90,7 @@ impl Cubic {
             round_ends: 0,
             round_min: None,
             queue: Queue::None,
+            before_silence: None,
             epoch_acked: 0,
             epoch_lost: 0,
             shares: VecDeque::new(),
@@ -103,6 +106,7 @@ impl Cubic {
     }
 
     fn reduce(&mut self, factor: f64, sent: u64, now: Instant) {
+        self.before_silence = None;
         self.last_max = self.window;
         self.window = (self.window * factor).max(self.min());
         self.threshold = self.window;
@@ -222,15 +226,25 @@ impl Congestion for Cubic {
     }
 
     fn handle_timeout(&mut self, now: Instant) {
-        self.threshold = (self.window / 2.0)
-            .max(f64::from(self.config.initial))
-            .min(self.max);
-        self.last_max = self.window;
+        self.before_silence = Some([self.window, self.threshold, self.last_max]);
+        // Silence again before the window was back says little of how much gets through.
+        self.last_max = self.window.max(self.last_max * BETA);
+        let half = self.last_max / 2.0;
+        self.threshold = half.max(f64::from(self.config.initial)).min(self.max);
         // Only probes go until something comes back; then it is a new start.
         self.window = self.window.min(f64::from(self.config.initial.max(1)));
         self.growth_began = Some(now);
         self.queue = Queue::None;
         self.round_min = None;
+    }
+
+    fn handle_false_timeout(&mut self, now: Instant) {
+        if let Some([window, threshold, last_max]) = self.before_silence.take() {
+            self.window = window.max(self.window).min(self.max);
+            self.threshold = threshold;
+            self.last_max = last_max;
+            self.growth_began = Some(now);
+        }
     }
 
     fn handle_overrun(&mut self, cap: Option<u32>, now: Instant) {

@@ -1,6 +1,7 @@
 //! Streams that others open: who is let in, and what the others get.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -57,11 +58,8 @@ impl Connections {
             return Err(PacketError::Replayed);
         }
         let peer = PeerKey::from_packet(packet, &options, session, now.unix)?;
-        let error = match self.admit(from, ports, now.instant) {
-            Ok(()) => None,
-            Err(error) => Some(error),
-        };
-        let answer = match (error, &self.config.limit_action) {
+        let refusal = self.admit(from, ports, now.instant).err();
+        let answer = match (refusal, &self.config.limit_action) {
             (None, _) => None,
             (Some(Refusal { error, told: false }), _) => return Err(error),
             (Some(Refusal { error, .. }), LimitAction::Drop) => return Err(error),
@@ -108,7 +106,10 @@ impl Connections {
             listener.streams.push_back(id);
         }
         let deadline = instant + self.config.accept_timeout;
-        self.waiting.push_back((deadline, id));
+        self.waiting.insert((deadline, id));
+        if let Some(entry) = self.streams.get_mut(&id) {
+            entry.accept_by = Some(deadline);
+        }
         for (early, of) in self.early.take(packet.receive_stream, session) {
             // It was looked at before it was kept.
             if let Ok(packet) = Packet::parse(&early)
@@ -204,12 +205,17 @@ struct Refusal {
 }
 
 /// Packets that overtook their SYN.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Early {
     packets: VecDeque<EarlyPacket>,
 }
 
-#[derive(Debug)]
+impl fmt::Debug for Early {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Early({} packets)", self.packets.len())
+    }
+}
+
 struct EarlyPacket {
     at: Instant,
     stream: u32,

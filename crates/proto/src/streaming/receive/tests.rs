@@ -95,7 +95,7 @@ fn acknowledgements_wait_for_a_second_packet_or_a_while() {
 #[test]
 fn a_reader_that_lags_chokes_and_one_that_catches_up_says_so_for_a_while() {
     let mut receiver = receiver();
-    let mut payload = |receiver: &mut Receiver, sequence| {
+    let payload = |receiver: &mut Receiver, sequence| {
         receiver.receive(sequence, Bytes::from_static(&[0; 1744]), false, usize::MAX)
     };
     // Each weighs 2,000, and an eighth of the limit is 10,000.

@@ -97,7 +97,7 @@ fn the_first_timeout_probes_and_the_second_stops_everything() {
     let first = sender.poll_timeout(true).unwrap();
     assert!(!sender.handle_timeout(at(300)));
     assert!(sender.handle_timeout(first));
-    assert_eq!(sender.window(), 11);
+    assert_eq!(sender.window(), 10);
     let sent = send(&mut sender, 1000);
     assert_eq!(sent, [1, 2]);
     assert_eq!(sender.in_flight(), 6);

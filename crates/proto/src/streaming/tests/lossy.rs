@@ -172,7 +172,11 @@ fn a_longer_round_trip_is_learned() {
             "{rtt:?}"
         );
         let (time, _) = pair.transfer(A, [a, b], &data, secs(600));
-        assert!(time < ms(after) * 24 + secs(1), "{time:?}");
+        let end = pair.stats(A, a);
+        assert!(
+            time < ms(after) * 24 + secs(1),
+            "{time:?} {stats:?} {end:?}"
+        );
     }
 }
 
@@ -230,8 +234,10 @@ fn exchange(
     small_buffers: bool,
     record: bool,
 ) {
-    let mut config = ConnectionsConfig::default();
-    config.accept_timeout = secs(600);
+    let mut config = ConnectionsConfig {
+        accept_timeout: secs(600),
+        ..ConnectionsConfig::default()
+    };
     if small_buffers {
         config.stream.send_buffer = 5000;
         config.stream.receive_buffer = 64 * 1024;

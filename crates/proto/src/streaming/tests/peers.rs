@@ -102,7 +102,7 @@ impl Peer {
 
 #[test]
 fn the_smaller_size_counts_from_the_answer_on() {
-    let mut peer = Peer::answer(ms(100), &[1; 10_000]);
+    let peer = Peer::answer(ms(100), &[1; 10_000]);
     assert_eq!(peer.stats().max_payload, 1730);
     let record = peer.pair.record.clone().unwrap();
     let sizes: Vec<usize> = record

@@ -371,3 +371,18 @@ fn pings_are_answered() {
     let more = pair.sides[A].ping(peer, b"", PORTS, pair.now);
     assert_eq!(more, Err(ConnectError::TooMany));
 }
+
+#[test]
+fn debug_shows_nothing_of_what_is_sent() {
+    let mut pair = Pair::new(Link::default());
+    let (a, b) = pair.open();
+    pair.stream(A, a).write(b"secret").unwrap();
+    pair.stream(B, b).write(b"secret").unwrap();
+    pair.run_for(secs(1));
+    pair.stream(A, a).write(b"secret").unwrap();
+    for side in &pair.sides {
+        assert!(!format!("{side:?}").contains("secret"));
+    }
+    let transmit = pair.sides[A].poll_transmit(pair.now).unwrap();
+    assert!(!format!("{transmit:?}").contains("secret"));
+}

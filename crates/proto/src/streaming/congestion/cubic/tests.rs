@@ -160,6 +160,20 @@ fn silence_is_a_new_start_up_to_half_of_the_window() {
 }
 
 #[test]
+fn silence_that_was_none_changes_nothing() {
+    let mut run = Run::new();
+    (0..8).for_each(|_| _ = run.round(RTT, 0));
+    run.cubic.handle_timeout(run.now);
+    run.cubic.handle_false_timeout(run.now);
+    assert_eq!(run.cubic.window(), 512);
+    // Only once, and not after something else.
+    run.cubic.handle_timeout(run.now);
+    run.cubic.handle_overrun(None, run.now);
+    run.cubic.handle_false_timeout(run.now);
+    assert_eq!(run.cubic.window(), 5);
+}
+
+#[test]
 fn an_overrun_caps_the_window_for_good() {
     let mut run = Run::new();
     (0..8).for_each(|_| _ = run.round(RTT, 0));
