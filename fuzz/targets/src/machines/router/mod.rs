@@ -136,7 +136,6 @@ pub const RELAY: &[&str] = &[
     "relay participant",
     "relay gateway",
     "relay endpoint",
-    "relay own",
     "relay dropped_unknown",
     "relay dropped_wrong_router",
     "relay dropped_malformed",
