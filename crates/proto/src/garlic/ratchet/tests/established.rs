@@ -282,6 +282,27 @@ fn a_spoilt_message_does_not_spoil_the_good_one() {
     assert_eq!(ids(&open(&mut pair.b, &good, pair.now).unwrap()), [1]);
 }
 
+/// Keys and acks belong to the session in which they were asked for, whichever one data takes.
+#[test]
+fn a_replaced_session_still_answers() {
+    let mut pair = Pair::established(Limits::default());
+    let (a, b) = (pair.a.public(), pair.b.public());
+    let old = seal_with_ack(&mut pair);
+    let slot = old.id.unwrap().session.slot;
+    // Alice begins another one meanwhile.
+    pair.a.peers.get_mut(&b).unwrap().active = None;
+    pair.a_to_b();
+    pair.settle(secs(2));
+    assert_ne!(pair.a.peers.get(&b).unwrap().active, Some(slot));
+    events(&mut pair.a);
+    open(&mut pair.b, &old.body, pair.now).unwrap();
+    pair.b_to_a();
+    assert_eq!(acked(&mut pair.a), []);
+    pair.settle(secs(1));
+    assert_eq!(acked(&mut pair.a), [old.id.unwrap()]);
+    assert!(pair.b.is_established(&a));
+}
+
 #[test]
 fn idle_sessions_stop_to_send_and_then_end() {
     let mut pair = Pair::established(Limits::default());

@@ -391,6 +391,22 @@ fn a_restarted_peer_gets_a_new_session() {
     }
 }
 
+/// A Destination that writes to itself is both sides.
+#[test]
+fn a_session_with_oneself_works() {
+    let mut one = sessions(1, Limits::default());
+    let key = one.public();
+    for id in 0..30 {
+        let sealed = seal(&mut one, &key, id, at(0)).unwrap();
+        let opened = open(&mut one, &sealed.body, at(0)).unwrap();
+        assert_eq!((ids(&opened), opened.faults), (vec![id], vec![]));
+        one.handle_arrived(sealed.id.unwrap(), at(0));
+    }
+    assert_eq!((one.sessions(), one.peers.len()), (2, 1));
+    one.close(&key);
+    assert_eq!((one.sessions(), one.tags(), one.peers.len()), (0, 0, 0));
+}
+
 #[test]
 fn without_a_usable_key_there_is_no_message() {
     let mut pair = Pair::new(Limits::default());
