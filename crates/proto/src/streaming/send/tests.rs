@@ -1,3 +1,4 @@
+use super::acks::AckOfUnsent;
 use super::*;
 
 const RTT: Duration = Duration::from_millis(100);

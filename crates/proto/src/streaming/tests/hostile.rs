@@ -962,7 +962,7 @@ fn every_error_is_counted_under_its_own_name() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(24))]
 
     /// Packets of a real exchange, changed anywhere and thrown in, panic nowhere, hold nothing that
     /// is not bounded and stop no clock.

@@ -313,7 +313,7 @@ fn exchange(
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig::with_cases(32))]
 
     /// Whatever the link does and however writes and reads are split, both directions deliver
     /// exactly what was written and then end.
