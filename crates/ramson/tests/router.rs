@@ -222,6 +222,7 @@ fn network(folder: &Path, count: usize) -> Vec<RunningRouter> {
         let name = number.to_string();
         let mut settings = settings(folder, &name);
         settings.config.floodfill = number < 3;
+        settings.config.transit.rate_bytes_per_s = 1_000_000_000;
         settings.seed = (number > 0).then(|| seed.clone());
         routers.push(RunningRouter::start(settings).unwrap());
         let info = folder.join(&name).join("router.info");
@@ -301,7 +302,7 @@ async fn streams_carry_bytes_between_destinations() {
             listener.accept()
         );
         eprintln!("{hops} hops: connected after {:?}", began.elapsed());
-        let sent: Vec<u8> = (0..3_000_000_u32).map(|n| (n % 251) as u8).collect();
+        let sent: Vec<u8> = (0..std::env::var("MB").map_or(3, |it| it.parse().unwrap()) * 1_000_000_u32).map(|n| (n % 251) as u8).collect();
         let began = Instant::now();
         let writing = async {
             near.write_all(&sent).await.unwrap();

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use bytes::{Bytes, BytesMut};
 use ramson_proto::Now;
-use ramson_proto::garlic::ratchet::{Opened, Outgoing, PeerKey, Sender};
+use ramson_proto::garlic::ratchet::{Opened, Outgoing, PeerKey, SealError, Sender};
 use ramson_proto::garlic::router::Clove;
 use ramson_wire::i2np::{Data, DatabaseStore, DeliveryStatus, StoreEntry};
 use ramson_wire::{
@@ -46,7 +46,8 @@ fn key_of(lease_set: &StoredLeaseSet) -> Option<PeerKey> {
 
 impl DestinationPart {
     /// Sends a payload to a Destination; looks for its LeaseSet first, if that is not known. `path`
-    /// chooses among the ways there are.
+    /// chooses among the ways there are. Says whether it is off the caller's hands: if not, its
+    /// session takes nothing more at the moment.
     pub(super) fn send_payload(
         &mut self,
         to: DestinationHash,
@@ -54,25 +55,25 @@ impl DestinationPart {
         data: &[u8],
         path: u32,
         now: Now,
-    ) {
+    ) -> bool {
         let Some(lease_set) = self.lookups.cached(&to.0, now.unix).cloned() else {
             self.wait_for(to, header, data, path, now);
-            return;
+            return true;
         };
         let (Some(key), Some(lease)) = (key_of(&lease_set), choose(&lease_set, path, now)) else {
             self.drops.unreachable += 1;
-            return;
+            return true;
         };
         let Ok(payload) = header.store(data) else {
             self.drops.unreachable += 1;
-            return;
+            return true;
         };
         let mut body = BytesMut::new();
         if Data(&payload).encode(&mut body).is_err() {
-            return;
+            return true;
         }
         let Some(message) = self.message(MessageType::Data, body.freeze(), now) else {
-            return;
+            return true;
         };
         let clove = GarlicClove {
             delivery: CloveDelivery::Destination(to),
@@ -84,10 +85,17 @@ impl DestinationPart {
             ack: false,
         };
         match self.sessions.seal(&key, outgoing, now) {
-            Ok(sealed) => self.send_garlic(lease, sealed.body, path, now),
+            Ok(sealed) => {
+                self.send_garlic(lease, sealed.body, path, now);
+                true
+            }
+            Err(
+                SealError::WindowFull | SealError::AwaitingReply { .. } | SealError::RepliesSpent,
+            ) => false,
             Err(error) => {
                 tracing::debug!(%error, "a message could not be encrypted");
                 self.drops.unsealed += 1;
+                true
             }
         }
     }
@@ -147,7 +155,8 @@ impl DestinationPart {
             self.peers.by_key.insert(key, hash);
         }
         for it in self.peers.waiting.remove(&hash).into_iter().flatten() {
-            self.send_payload(hash, it.header, &it.data, it.path, now);
+            let sent = self.send_payload(hash, it.header, &it.data, it.path, now);
+            self.drops.unsealed += u64::from(!sent);
         }
     }
 

@@ -23,7 +23,7 @@ use ramson_crypto::{Random, SigningKey, x25519};
 use ramson_proto::Now;
 use ramson_proto::garlic::ratchet::{Limits, Sessions};
 use ramson_proto::streaming::{
-    Connections, ConnectionsConfig, Identity, IdentityError, Ports, StreamId,
+    Connections, ConnectionsConfig, Identity, IdentityError, Ports, StreamId, Transmit,
 };
 use ramson_wire::i2np::{DatabaseSearchReply, DatabaseStore, DeliveryStatus, Garlic, StoreEntry};
 use ramson_wire::{
@@ -190,6 +190,7 @@ pub struct DestinationPart {
     sessions: Sessions,
     connections: Connections,
     open: BTreeMap<StreamId, Open>,
+    kept: Vec<Transmit>,
     listeners: BTreeMap<u16, Sender<StreamPipe>>,
     peers: Peers,
     drops: DestinationDrops,
@@ -240,6 +241,7 @@ impl DestinationPart {
             sessions,
             connections,
             open: BTreeMap::new(),
+            kept: Vec::new(),
             listeners: BTreeMap::new(),
             peers: Peers::default(),
             drops: DestinationDrops::default(),

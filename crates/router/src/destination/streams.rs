@@ -1,9 +1,11 @@
 //! The streams of a Destination: their machine, and those who read and write them.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use ramson_proto::Now;
 use ramson_proto::streaming::{
-    CloseReason, Connections, Event, Ports, Read, StreamEvent, StreamId, WriteError,
+    CloseReason, Connections, Event, Ports, Read, StreamEvent, StreamId, Transmit, WriteError,
 };
 use ramson_wire::{DestinationHash, PayloadHeader};
 
@@ -15,6 +17,9 @@ use crate::inbox::Sender;
 pub(super) const BACKLOG: usize = 64;
 /// Packets that leave in one step.
 const PACKETS: usize = 256;
+
+/// Packets that wait for room in a session.
+const MAX_KEPT: usize = 128;
 
 /// What came of opening a stream.
 pub type Connected = Result<StreamPipe, CloseReason>;
@@ -167,21 +172,36 @@ impl DestinationPart {
 
     /// Sends what streams have to send, as long as there is room; says whether there is more.
     pub(super) fn send_packets(&mut self, now: Now) -> bool {
+        // What a session did not take the last time, in its order.
+        let mut full = BTreeSet::new();
+        for transmit in std::mem::take(&mut self.kept) {
+            self.send_or_keep(transmit, &mut full, now);
+        }
         for _ in 0..PACKETS {
-            if !self.tunnels.has_room(now.instant) {
+            if self.kept.len() >= MAX_KEPT || !self.tunnels.has_room(now.instant) {
                 return true;
             }
             let Some(transmit) = self.connections.poll_transmit(now.instant) else {
-                return false;
+                return !self.kept.is_empty();
             };
-            let header = PayloadHeader {
-                protocol: PayloadHeader::STREAMING,
-                from_port: transmit.ports.local,
-                to_port: transmit.ports.remote,
-            };
-            self.send_payload(transmit.peer, header, &transmit.packet, transmit.path, now);
+            self.send_or_keep(transmit, &mut full, now);
         }
         true
+    }
+
+    /// `full` are those whose sessions take nothing more.
+    fn send_or_keep(&mut self, transmit: Transmit, full: &mut BTreeSet<DestinationHash>, now: Now) {
+        let peer = transmit.peer;
+        let header = PayloadHeader {
+            protocol: PayloadHeader::STREAMING,
+            from_port: transmit.ports.local,
+            to_port: transmit.ports.remote,
+        };
+        let (packet, path) = (&transmit.packet, transmit.path);
+        if full.contains(&peer) || !self.send_payload(peer, header, packet, path, now) {
+            full.insert(peer);
+            self.kept.push(transmit);
+        }
     }
 
     /// A packet of a stream came.
