@@ -8,8 +8,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use ramson::router::{
-    DestinationEvent, DestinationKeys, LocalDestination, PoolSettings, RouterConfig, RouterError,
-    RouterReport, RouterSettings, RunningRouter,
+    DatagramKind, DestinationEvent, DestinationKeys, LocalDestination, OutgoingDatagram,
+    PoolSettings, RouterConfig, RouterError, RouterReport, RouterSettings, RunningRouter,
 };
 use ramson_router::inbox::Inbox;
 use ramson_wire::{RouterHash, RouterInfo};
@@ -302,7 +302,10 @@ async fn streams_carry_bytes_between_destinations() {
             listener.accept()
         );
         eprintln!("{hops} hops: connected after {:?}", began.elapsed());
-        let sent: Vec<u8> = (0..std::env::var("MB").map_or(3, |it| it.parse().unwrap()) * 1_000_000_u32).map(|n| (n % 251) as u8).collect();
+        let sent: Vec<u8> = (0..std::env::var("MB").map_or(3, |it| it.parse().unwrap())
+            * 1_000_000_u32)
+            .map(|n| (n % 251) as u8)
+            .collect();
         let began = Instant::now();
         let writing = async {
             near.write_all(&sent).await.unwrap();
@@ -319,5 +322,67 @@ async fn streams_carry_bytes_between_destinations() {
         let mut back = Vec::new();
         near.read_to_end(&mut back).await.unwrap();
         assert_eq!(back, b"bye");
+    }
+}
+
+#[tokio::test]
+async fn datagrams_of_all_kinds_arrive() {
+    let temp = tempfile::tempdir().unwrap();
+    let routers = network(temp.path(), 6);
+    for router in &routers {
+        until(router, "has tunnels", |it| it.status.exploratory == [2, 2]).await;
+    }
+    let tunnels = PoolSettings {
+        hops: 1,
+        ..PoolSettings::default()
+    };
+    let (one_keys, other_keys) = (keys(1), keys(2));
+    let (from, to) = (one_keys.destination.clone(), other_keys.destination.hash());
+    let one = routers[4].open_destination(one_keys, [tunnels; 2]).unwrap();
+    let other = routers[5]
+        .open_destination(other_keys, [tunnels; 2])
+        .unwrap();
+    published(&one).await;
+    published(&other).await;
+    let kinds = [
+        DatagramKind::Raw,
+        DatagramKind::Datagram1,
+        DatagramKind::Datagram2,
+        DatagramKind::Datagram3,
+        DatagramKind::Other(99),
+    ];
+    for kind in kinds {
+        let (exact, rest) = (other.datagrams(kind, 7), other.datagrams(kind, 0));
+        for to_port in [7, 8] {
+            let payload = format!("{kind:?} to port {to_port}");
+            let datagram = OutgoingDatagram {
+                kind,
+                to,
+                from_port: 5,
+                to_port,
+                payload: payload.clone().into(),
+            };
+            let receiver = if to_port == 7 { &exact } else { &rest };
+            // They may get lost.
+            let received = async {
+                loop {
+                    assert!(one.send_datagram(datagram.clone()));
+                    let wait = Duration::from_secs(2);
+                    if let Ok(received) = tokio::time::timeout(wait, receiver.receive()).await {
+                        return received;
+                    }
+                }
+            };
+            let limit = Duration::from_secs(30);
+            let received = tokio::time::timeout(limit, received).await.unwrap();
+            assert_eq!(received.payload, payload);
+            assert_eq!((received.from_port, received.to_port), (5, to_port));
+            let named = matches!(
+                kind,
+                DatagramKind::Datagram1 | DatagramKind::Datagram2 | DatagramKind::Datagram3
+            );
+            assert_eq!(received.from, named.then(|| from.hash()));
+            assert_eq!(received.authentic, named);
+        }
     }
 }

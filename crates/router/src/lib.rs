@@ -17,8 +17,9 @@ pub use config::{PoolSettings, RouterConfig, TransitLimits, TunnelSettings};
 
 mod destination;
 pub use destination::{
-    Connected, DestinationDrops, DestinationEvent, DestinationHandle, DestinationId,
-    DestinationKeys, DestinationKeysError, DestinationPart, LeaseSetLookup, StreamPipe,
+    Connected, DatagramKind, DestinationDrops, DestinationEvent, DestinationHandle, DestinationId,
+    DestinationKeys, DestinationKeysError, DestinationPart, LeaseSetLookup, OutgoingDatagram,
+    ReceivedDatagram, StreamPipe,
 };
 
 pub mod inbox;

@@ -10,8 +10,8 @@ use std::task::{Context, Poll, ready};
 use ramson_proto::streaming::{CloseReason, IdentityError, Ports};
 use ramson_router::inbox::Inbox;
 use ramson_router::{
-    Connected, DestinationEvent, DestinationHandle, DestinationKeys, DestinationPart,
-    LeaseSetLookup, PoolSettings, StreamPipe,
+    Connected, DatagramKind, DestinationEvent, DestinationHandle, DestinationKeys, DestinationPart,
+    LeaseSetLookup, OutgoingDatagram, PoolSettings, ReceivedDatagram, StreamPipe,
 };
 use ramson_wire::{DestinationHash, StoredLeaseSet, Verified};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -21,6 +21,8 @@ use super::{RunningRouter, part};
 
 /// Streams that wait to be accepted.
 const BACKLOG: usize = 64;
+/// Datagrams that wait to be read.
+const DATAGRAMS: usize = 256;
 /// Events that wait.
 const EVENTS: usize = 64;
 
@@ -120,6 +122,37 @@ impl LocalDestination {
             port,
             streams,
         }
+    }
+}
+
+impl LocalDestination {
+    /// Receives datagrams of a kind to a port; 0 is all ports that nobody has.
+    pub fn datagrams(&self, kind: DatagramKind, port: u16) -> LocalDatagrams {
+        let received = Inbox::new(DATAGRAMS);
+        self.handle
+            .receive_datagrams(kind, port, received.sender(DATAGRAMS));
+        LocalDatagrams(received)
+    }
+
+    /// Sends a datagram, which may get lost; says whether there was room for it here.
+    pub fn send_datagram(&self, datagram: OutgoingDatagram) -> bool {
+        self.handle.send_datagram(datagram)
+    }
+}
+
+/// Datagrams that come.
+pub struct LocalDatagrams(Inbox<ReceivedDatagram>);
+
+impl fmt::Debug for LocalDatagrams {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LocalDatagrams").finish_non_exhaustive()
+    }
+}
+
+impl LocalDatagrams {
+    /// The next one. It may be dropped while it waits.
+    pub async fn receive(&self) -> ReceivedDatagram {
+        next(&self.0).await
     }
 }
 

@@ -49,11 +49,11 @@ use self::report::{RelayReport, Traffic};
 use self::seed::Seed;
 use self::storage::DataFolder;
 
-pub use self::destination::{LocalDestination, LocalListener, LocalStream};
+pub use self::destination::{LocalDatagrams, LocalDestination, LocalListener, LocalStream};
 pub use ramson_router::{
-    DestinationEvent, DestinationKeys, DestinationKeysError, DropReason, HandshakeCounters,
-    HandshakeFailure, PoolSettings, RelayCounters, RouterConfig, RouterHandle, RouterStatus,
-    TransitLimits, TunnelSettings,
+    DatagramKind, DestinationEvent, DestinationKeys, DestinationKeysError, DropReason,
+    HandshakeCounters, HandshakeFailure, OutgoingDatagram, PoolSettings, ReceivedDatagram,
+    RelayCounters, RouterConfig, RouterHandle, RouterStatus, TransitLimits, TunnelSettings,
 };
 
 /// How often it is looked at whether the RouterInfo has changed.

@@ -254,7 +254,7 @@ impl DestinationPart {
                     Some((header, data)) if header.protocol == PayloadHeader::STREAMING => {
                         self.packet(header, data, from, now);
                     }
-                    Some(_) => self.drops.unknown_type += 1,
+                    Some((header, data)) => self.datagram(header, data, from, now),
                     None => self.drops.malformed += 1,
                 }
             }

@@ -5,7 +5,7 @@ use ramson_proto::streaming::{Ports, StreamId};
 use ramson_proto::tunnel::TunnelLayers;
 use ramson_wire::{DestinationHash, Instant, RouterHash, StoredLeaseSet, TunnelId, Verified};
 
-use super::{Connected, StreamPipe};
+use super::{Connected, DatagramKind, OutgoingDatagram, ReceivedDatagram, StreamPipe};
 use crate::inbox::Sender;
 use crate::peer::PeerHandle;
 
@@ -42,6 +42,14 @@ pub(crate) enum DestinationMessage {
     Listen { port: u16, to: Sender<StreamPipe> },
     /// Nobody does any more.
     Unlisten { port: u16 },
+    /// Somebody takes datagrams of a kind to a port.
+    ReceiveDatagrams {
+        kind: DatagramKind,
+        port: u16,
+        to: Sender<ReceivedDatagram>,
+    },
+    /// Somebody sends a datagram.
+    SendDatagram(Box<OutgoingDatagram>),
     /// Somebody has read or written.
     Touched(StreamId),
     /// It is over.

@@ -4,6 +4,7 @@
 //! through its own tunnels, and everything for it comes in through them, from the relays.
 
 mod checks;
+mod datagrams;
 mod exchange;
 mod lease_set;
 mod lookups;
@@ -32,6 +33,7 @@ use ramson_wire::{
 };
 
 use self::checks::Checks;
+pub use self::datagrams::{DatagramKind, OutgoingDatagram, ReceivedDatagram};
 use self::exchange::{Peers, soonest};
 use self::lease_set::Publisher;
 use self::lookups::Lookups;
@@ -135,6 +137,8 @@ pub struct DestinationDrops {
     pub unreachable: u64,
     /// For a Destination whose session takes no more at the moment.
     pub unsealed: u64,
+    /// Datagrams for whoever was behind with reading.
+    pub unread: u64,
 }
 
 /// What others do with a local Destination. Clones are the same.
@@ -159,6 +163,25 @@ impl DestinationHandle {
     /// Has streams to a port posted to `to`; 0 is all ports that nobody listens on.
     pub fn listen(&self, port: u16, to: Sender<StreamPipe>) -> bool {
         self.0.post(DestinationMessage::Listen { port, to }).is_ok()
+    }
+
+    /// Has datagrams of a kind to a port posted to `to`; 0 is all ports that nobody has.
+    pub fn receive_datagrams(
+        &self,
+        kind: DatagramKind,
+        port: u16,
+        to: Sender<ReceivedDatagram>,
+    ) -> bool {
+        let wish = DestinationMessage::ReceiveDatagrams { kind, port, to };
+        self.0.post(wish).is_ok()
+    }
+
+    /// Sends a datagram, as far as there is room.
+    pub fn send_datagram(&self, datagram: OutgoingDatagram) -> bool {
+        let datagram = Box::new(datagram);
+        self.0
+            .post(DestinationMessage::SendDatagram(datagram))
+            .is_ok()
     }
 
     /// Refuses streams to a port again.
@@ -191,6 +214,7 @@ pub struct DestinationPart {
     connections: Connections,
     open: BTreeMap<StreamId, Open>,
     kept: Vec<Transmit>,
+    receivers: BTreeMap<(DatagramKind, u16), Sender<ReceivedDatagram>>,
     listeners: BTreeMap<u16, Sender<StreamPipe>>,
     peers: Peers,
     drops: DestinationDrops,
@@ -242,6 +266,7 @@ impl DestinationPart {
             connections,
             open: BTreeMap::new(),
             kept: Vec::new(),
+            receivers: BTreeMap::new(),
             listeners: BTreeMap::new(),
             peers: Peers::default(),
             drops: DestinationDrops::default(),
@@ -339,6 +364,10 @@ impl DestinationPart {
             DestinationMessage::Connect { to, ports, reply } => self.connect(to, ports, reply, now),
             DestinationMessage::Listen { port, to } => self.listen(port, to),
             DestinationMessage::Unlisten { port } => self.unlisten(port, now),
+            DestinationMessage::ReceiveDatagrams { kind, port, to } => {
+                self.receive_datagrams(kind, port, to);
+            }
+            DestinationMessage::SendDatagram(datagram) => self.send_datagram(&datagram, now),
             DestinationMessage::Touched(id) => self.serve(id, now),
             DestinationMessage::Close => self.close(),
         }
