@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use ramson::router::{
-    DestinationEvent, DestinationKeys, LocalDestination, PoolSettings, RouterConfig,
-    RouterSettings, RunningRouter,
+    DatagramKind, DestinationEvent, DestinationKeys, LocalDestination, OutgoingDatagram,
+    PoolSettings, RouterConfig, RouterSettings, RunningRouter,
 };
-use ramson::{Destination, PrivateKeys};
+use ramson::{Address, Destination, PrivateKeys, Tunnels};
 use ramson_tests::{exchange, on_router, over_network, pattern, quick_session, within};
 use tokio::task::block_in_place;
 use xtask::net::Network;
@@ -141,6 +141,76 @@ async fn streams_pass_between_i2pd_and_us() -> Result<()> {
             Ok(())
         })
         .await
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn datagrams_pass_between_i2pd_and_us() -> Result<()> {
+    over_network(Peer::Current, 5, async |network| {
+        let folder = tempfile::tempdir()?;
+        let router = block_in_place(|| embedded(network, folder.path()))?;
+        let (ours, public) = online(&router).await?;
+        let i2p = on_router(network, 0).await?;
+        // i2pd has one repliable kind on a Destination.
+        for (kind, theirs) in [
+            (DatagramKind::Datagram1, ramson::DatagramKind::Datagram1),
+            (DatagramKind::Datagram2, ramson::DatagramKind::Datagram2),
+            (DatagramKind::Datagram3, ramson::DatagramKind::Datagram3),
+            (DatagramKind::Raw, ramson::DatagramKind::Raw),
+        ] {
+            let session = i2p.session().tunnels(Tunnels::hops(1));
+            let session = session.datagram_kinds(&[theirs]).open().await?;
+            let socket = session.datagrams().kind(theirs).open().await?;
+            let here = ours.datagrams(kind, 0);
+            for size in [20, 1000, 10_000] {
+                let payload = pattern(size as u64, size);
+                let what = format!("{theirs} of {size} bytes to i2pd");
+                let there = within(LIMIT, &what, async {
+                    loop {
+                        ours.send_datagram(OutgoingDatagram {
+                            kind,
+                            to: session.address(),
+                            from_port: 0,
+                            to_port: 0,
+                            payload: payload.clone().into(),
+                        });
+                        let wait = Duration::from_secs(2);
+                        if let Ok(got) = tokio::time::timeout(wait, socket.recv_from()).await {
+                            return Ok(got?);
+                        }
+                    }
+                })
+                .await?;
+                ensure!(there.payload == payload, "{what}: other bytes");
+                if let Some(from) = &there.from {
+                    ensure!(from.hash() == Some(public.hash()), "{what}: another sender");
+                }
+                let what = format!("{theirs} of {size} bytes of i2pd");
+                let back = Address::Destination(public.clone());
+                let came = within(LIMIT, &what, async {
+                    loop {
+                        socket.send_to(&payload, &back).await?;
+                        let wait = Duration::from_secs(2);
+                        if let Ok(got) = tokio::time::timeout(wait, here.receive()).await {
+                            return Ok(got);
+                        }
+                    }
+                })
+                .await?;
+                ensure!(came.payload == payload, "{what}: other bytes");
+                let named = kind != DatagramKind::Raw;
+                let from = named.then(|| session.address());
+                ensure!(came.from == from, "{what}: another sender");
+                ensure!(came.authentic == named, "{what}: not proven");
+                // What was sent twice comes twice.
+                let wait = Duration::from_millis(300);
+                while tokio::time::timeout(wait, socket.recv_from()).await.is_ok() {}
+                while tokio::time::timeout(wait, here.receive()).await.is_ok() {}
+            }
+            println!("{theirs} both ways");
+        }
+        Ok(())
     })
     .await
 }
