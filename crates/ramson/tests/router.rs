@@ -8,11 +8,12 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use ramson::router::{
-    DatagramKind, DestinationEvent, DestinationKeys, LocalDestination, OutgoingDatagram,
-    PoolSettings, RouterConfig, RouterError, RouterReport, RouterSettings, RunningRouter,
+    ConnectError, DatagramKind, DestinationEvent, DestinationKeys, LocalDestination,
+    OutgoingDatagram, PoolSettings, RouterConfig, RouterError, RouterReport, RouterSettings,
+    RunningRouter,
 };
 use ramson_router::inbox::Inbox;
-use ramson_wire::{RouterHash, RouterInfo};
+use ramson_wire::{DestinationHash, RouterHash, RouterInfo};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// Network ids of tests are nobody else's.
@@ -270,6 +271,8 @@ async fn destinations_publish_their_lease_sets_and_find_each_other() {
         let direct = found.leases().iter().all(|it| it.gateway == own);
         assert_eq!(direct, hops == 0);
         assert!(one.look_up([9; 32]).await.is_none());
+        let nobody = one.connect(DestinationHash([9; 32]), 0).await;
+        assert_eq!(nobody.err(), Some(ConnectError::NoLeaseSet));
     }
 }
 

@@ -17,9 +17,9 @@ pub use config::{PoolSettings, RouterConfig, TransitLimits, TunnelSettings};
 
 mod destination;
 pub use destination::{
-    Connected, DatagramKind, DestinationDrops, DestinationEvent, DestinationHandle, DestinationId,
-    DestinationKeys, DestinationKeysError, DestinationPart, LeaseSetLookup, OutgoingDatagram,
-    ReceivedDatagram, StreamPipe,
+    ConnectError, Connected, DatagramKind, DestinationDrops, DestinationEvent, DestinationHandle,
+    DestinationId, DestinationKeys, DestinationKeysError, DestinationPart, LeaseSetLookup,
+    OutgoingDatagram, ReceivedDatagram, StreamPipe,
 };
 
 pub mod inbox;

@@ -10,8 +10,8 @@ use std::task::{Context, Poll, ready};
 use ramson_proto::streaming::{CloseReason, IdentityError, Ports};
 use ramson_router::inbox::Inbox;
 use ramson_router::{
-    Connected, DatagramKind, DestinationEvent, DestinationHandle, DestinationKeys, DestinationPart,
-    LeaseSetLookup, OutgoingDatagram, PoolSettings, ReceivedDatagram, StreamPipe,
+    ConnectError, Connected, DatagramKind, DestinationEvent, DestinationHandle, DestinationKeys,
+    DestinationPart, LeaseSetLookup, OutgoingDatagram, PoolSettings, ReceivedDatagram, StreamPipe,
 };
 use ramson_wire::{DestinationHash, StoredLeaseSet, Verified};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -101,14 +101,14 @@ impl LocalDestination {
         &self,
         to: DestinationHash,
         port: u16,
-    ) -> Result<LocalStream, CloseReason> {
+    ) -> Result<LocalStream, ConnectError> {
         let outcome: Inbox<Connected> = Inbox::new(1);
         let ports = Ports {
             local: 0,
             remote: port,
         };
         if !self.handle.connect(to, ports, outcome.sender(1)) {
-            return Err(CloseReason::Refused);
+            return Err(ConnectError::Gone);
         }
         next(&outcome).await.map(LocalStream)
     }

@@ -51,9 +51,10 @@ use self::storage::DataFolder;
 
 pub use self::destination::{LocalDatagrams, LocalDestination, LocalListener, LocalStream};
 pub use ramson_router::{
-    DatagramKind, DestinationEvent, DestinationKeys, DestinationKeysError, DropReason,
-    HandshakeCounters, HandshakeFailure, OutgoingDatagram, PoolSettings, ReceivedDatagram,
-    RelayCounters, RouterConfig, RouterHandle, RouterStatus, TransitLimits, TunnelSettings,
+    ConnectError, DatagramKind, DestinationEvent, DestinationKeys, DestinationKeysError,
+    DropReason, HandshakeCounters, HandshakeFailure, OutgoingDatagram, PoolSettings,
+    ReceivedDatagram, RelayCounters, RouterConfig, RouterHandle, RouterStatus, TransitLimits,
+    TunnelSettings,
 };
 
 /// How often it is looked at whether the RouterInfo has changed.

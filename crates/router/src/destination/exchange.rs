@@ -161,9 +161,10 @@ impl DestinationPart {
     }
 
     /// There is no LeaseSet.
-    pub(super) fn is_unknown(&mut self, hash: DestinationHash) {
+    pub(super) fn is_unknown(&mut self, hash: DestinationHash, now: Now) {
         let waiting = self.peers.waiting.remove(&hash);
         self.drops.unreachable += waiting.map_or(0, |it| it.len() as u64);
+        self.give_up_on(hash, now);
     }
 
     /// What sessions have to say of themselves.

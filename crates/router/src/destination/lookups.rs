@@ -112,7 +112,7 @@ impl DestinationPart {
         }
         if full {
             refuse(reply);
-            self.is_unknown(DestinationHash(key));
+            self.is_unknown(DestinationHash(key), now);
             return;
         }
         let lookup = Lookup {
@@ -169,7 +169,7 @@ impl DestinationPart {
             if let Some(lookup) = self.lookups.pending.remove(&key) {
                 lookup.tell(key, None);
             }
-            self.is_unknown(DestinationHash(key));
+            self.is_unknown(DestinationHash(key), now);
             return;
         }
         lookup.next_at = now.instant + PATIENCE;

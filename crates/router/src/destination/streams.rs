@@ -21,8 +21,26 @@ const PACKETS: usize = 256;
 /// Packets that wait for room in a session.
 const MAX_KEPT: usize = 128;
 
+/// Why no stream came about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// No floodfill has a LeaseSet of the peer: it is offline, or not published yet.
+    #[error("no LeaseSet of the peer was found")]
+    NoLeaseSet,
+    /// There are as many streams as there may be.
+    #[error("there are too many streams")]
+    TooMany,
+    /// How the stream ended before it began.
+    #[error(transparent)]
+    Closed(CloseReason),
+    /// The Destination is gone.
+    #[error("the Destination is closed")]
+    Gone,
+}
+
 /// What came of opening a stream.
-pub type Connected = Result<StreamPipe, CloseReason>;
+pub type Connected = Result<StreamPipe, ConnectError>;
 
 /// One stream's pipe, and who waits for it to be established.
 #[derive(Debug)]
@@ -47,7 +65,7 @@ impl DestinationPart {
                 self.open.insert(id, Open { end, waiting });
             }
             Err(_) => {
-                let _ = reply.post(Err(CloseReason::Refused));
+                let _ = reply.post(Err(ConnectError::TooMany));
             }
         }
     }
@@ -151,13 +169,31 @@ impl DestinationPart {
         if let Some(open) = self.open.get_mut(&id) {
             match open.waiting.take() {
                 Some(waiting) => {
-                    let _ = waiting.post(Err(why));
+                    let _ = waiting.post(Err(ConnectError::Closed(why)));
                     self.open.remove(&id);
                     if let Some(stream) = self.connections.stream_mut(id, now.instant) {
                         stream.release();
                     }
                 }
                 None => open.end.close(why),
+            }
+        }
+    }
+
+    /// There is no LeaseSet of a peer: whoever waits for a stream to it need not wait on.
+    pub(super) fn give_up_on(&mut self, peer: DestinationHash, now: Now) {
+        let connections = &self.connections;
+        let to_peer = |id: &StreamId| connections.stream(*id).is_some_and(|it| it.peer() == peer);
+        let waiting = self.open.iter().filter(|(_, open)| open.waiting.is_some());
+        let waiting = waiting.map(|(id, _)| *id).filter(to_peer);
+        let waiting: Vec<StreamId> = waiting.collect();
+        for id in waiting {
+            if let Some(reply) = self.open.remove(&id).and_then(|open| open.waiting) {
+                let _ = reply.post(Err(ConnectError::NoLeaseSet));
+            }
+            if let Some(mut stream) = self.connections.stream_mut(id, now.instant) {
+                stream.reset();
+                stream.release();
             }
         }
     }
