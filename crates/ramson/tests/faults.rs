@@ -118,7 +118,7 @@ fn one_that_never_answers() {
         let error = start_error(on(Verb::Hello).silence()).await;
         assert_eq!(error.kind(), ErrorKind::TimedOut);
         assert_text(&error, &["HELLO", SWITCHED_ON], &[]);
-        assert!(started.elapsed() < Duration::from_secs(5));
+        assert!(started.elapsed() < Duration::from_secs(10));
     });
 }
 
@@ -317,11 +317,11 @@ fn a_router_killed_during_close() {
         let (bridge, i2p) = on_router(Personality::Java).await;
         let session = i2p.session().open().await.unwrap();
         let started = Instant::now();
-        let (closed, ()) = tokio::join!(session.close(Duration::from_secs(5)), async {
+        let (closed, ()) = tokio::join!(session.close(Duration::from_secs(20)), async {
             bridge.stop();
         });
         assert!(closed);
-        assert!(started.elapsed() < Duration::from_secs(2));
+        assert!(started.elapsed() < Duration::from_secs(10));
         let error = session.connect("name.i2p").await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Closed);
         assert_text(&error, &["the session is closed"], &["name.i2p"]);
@@ -335,8 +335,8 @@ fn a_session_closes_while_the_router_hangs() {
         let session = i2p.session().open().await.unwrap();
         bridge.go_silent();
         let started = Instant::now();
-        assert!(session.close(Duration::from_secs(5)).await);
-        assert!(started.elapsed() < Duration::from_secs(2));
+        assert!(session.close(Duration::from_secs(20)).await);
+        assert!(started.elapsed() < Duration::from_secs(10));
     });
 }
 

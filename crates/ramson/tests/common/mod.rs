@@ -82,7 +82,7 @@ pub(crate) fn assert_text(error: &Error, parts: &[&str], secrets: &[&str]) {
 pub(crate) async fn until(what: &str, mut condition: impl FnMut() -> bool) {
     let started = Instant::now();
     while !condition() {
-        assert!(started.elapsed() < Duration::from_secs(15), "never: {what}");
+        assert!(started.elapsed() < Duration::from_secs(30), "never: {what}");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
